@@ -1,0 +1,102 @@
+// swift-tools-version: 6.2
+// One package for the whole product. The layer rules that this file must obey are in docs/ARCHITECTURE.md and are
+// checked by tools/check-layers.py (run by `make check`).
+import PackageDescription
+
+/// Settings of every Swift target. Aggressive cross-module optimisation lets the hot path's small functions be inlined
+/// from one module into the next; it is a root-package build, so unsafeFlags are allowed.
+let commonSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
+]
+
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+func library(_ name: String, path: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
+    .target(name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: commonSettings)
+}
+
+func executable(_ name: String, path: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: commonSettings)
+}
+
+func unitTests(_ module: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(module)Tests", dependencies: [.init(stringLiteral: module), "TestSupport"] + dependencies,
+        path: "tests/unit/\(module)Tests", swiftSettings: commonSettings)
+}
+
+let package = Package(
+    name: "dssm",
+    products: [
+        .executable(name: "dssm-db", targets: ["dssm-db"]),
+        .executable(name: "dssm-sentinel", targets: ["dssm-sentinel"]),
+        .executable(name: "dssm-cert-init", targets: ["dssm-cert-init"]),
+        .executable(name: "dssm-log-forwarder", targets: ["dssm-log-forwarder"]),
+        .executable(name: "dssm-restart-coordinator", targets: ["dssm-restart-coordinator"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
+    targets: [
+        // C modules: headers and tiny shims only.
+        .systemLibrary(name: "CLinux", path: "shared/CLinux"),
+        .systemLibrary(name: "COpenSSL", path: "shared/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CLZ4", path: "shared/CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+
+        // Foundations.
+        library("ByteStorage", path: "shared/ByteStorage", ["CLinux"]),
+        library("RESP", path: "shared/RESP", ["ByteStorage"]),
+        library("TLS", path: "shared/TLS", ["COpenSSL", "ByteStorage"]),
+        library("Compression", path: "shared/Compression", ["CLZ4", "ByteStorage"]),
+        library("Configuration", path: "shared/Configuration"),
+        library("Telemetry", path: "shared/Telemetry", [logging]),
+        library("Reactor", path: "shared/Reactor", ["CLinux", "ByteStorage", "TLS"]),
+
+        // db
+        library("DatabaseEngine", path: "services/db/Engine", ["ByteStorage", "RESP"]),
+        library("DatabasePersistence", path: "services/db/Persistence", ["DatabaseEngine", "ByteStorage", "RESP", "Compression"]),
+        library(
+            "DatabaseServer", path: "services/db/Server",
+            ["DatabaseEngine", "DatabasePersistence", "ByteStorage", "RESP", "Reactor", "TLS", "Configuration", "Telemetry"]),
+        executable("dssm-db", path: "services/db/Main", ["DatabaseServer", "Configuration", "Telemetry"]),
+
+        // sentinel
+        library("SentinelCore", path: "services/sentinel/Core"),
+        library(
+            "SentinelServer", path: "services/sentinel/Server",
+            ["SentinelCore", "ByteStorage", "RESP", "Reactor", "TLS", "Configuration", "Telemetry"]),
+        executable("dssm-sentinel", path: "services/sentinel/Main", ["SentinelServer", "Configuration", "Telemetry"]),
+
+        // cert-init
+        library("CertificateIssuing", path: "services/cert-init/CertificateIssuing", ["TLS"]),
+        executable("dssm-cert-init", path: "services/cert-init/Main", ["CertificateIssuing", argumentParser]),
+
+        // log-forwarder and restart-coordinator: the command lines only, so far.
+        executable("dssm-log-forwarder", path: "services/log-forwarder/Main", [argumentParser]),
+        executable("dssm-restart-coordinator", path: "services/restart-coordinator/Main", [argumentParser]),
+
+        // Tests.
+        .target(name: "TestSupport", dependencies: [], path: "tests/Support", swiftSettings: commonSettings),
+        unitTests("ByteStorage"),
+        unitTests("RESP", ["ByteStorage"]),
+        unitTests("TLS", ["ByteStorage"]),
+        unitTests("Compression", ["ByteStorage"]),
+        unitTests("Configuration"),
+        unitTests("Telemetry"),
+        unitTests("Reactor", ["ByteStorage"]),
+        unitTests("DatabaseEngine", ["ByteStorage", "RESP"]),
+        unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage"]),
+        unitTests("DatabaseServer"),
+        unitTests("SentinelCore"),
+        unitTests("SentinelServer"),
+        unitTests("CertificateIssuing", ["TLS"]),
+        .testTarget(
+            name: "SentinelSimulationTests", dependencies: ["SentinelCore", "TestSupport"], path: "tests/simulation",
+            swiftSettings: commonSettings),
+    ]
+)

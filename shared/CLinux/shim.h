@@ -1,0 +1,39 @@
+// Linux headers that Glibc's overlay does not bring, and macros or inline functions that Swift cannot import. No policy.
+#pragma once
+#define _GNU_SOURCE 1
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static inline void cl_prefetch(const void *p) { __builtin_prefetch(p, 0, 3); }
+static inline int cl_errno(void) { return errno; }
+static inline void cl_set_errno(int e) { errno = e; }
+static inline int cl_accept(int fd, struct sockaddr *a, socklen_t *n) {
+    return accept4(fd, a, n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+static inline int cl_open(const char *path, int flags, unsigned mode) { return open(path, flags | O_CLOEXEC, mode); }
