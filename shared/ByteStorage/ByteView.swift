@@ -98,4 +98,4 @@ extension Array where Element == UInt8 {
 }
 
 /// An address for empty views. Nothing is ever read from it.
-public let emptyByteBase: UnsafeRawPointer = ByteView("").base
+public var emptyByteBase: UnsafeRawPointer { ByteView("").base }
