@@ -90,7 +90,7 @@ let package = Package(
         unitTests("Telemetry"),
         unitTests("Reactor", ["ByteStorage"]),
         unitTests("DatabaseEngine", ["ByteStorage", "RESP"]),
-        unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage"]),
+        unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage", "Compression", "CLinux"]),
         unitTests("DatabaseServer"),
         unitTests("SentinelCore"),
         unitTests("SentinelServer"),
