@@ -37,3 +37,20 @@ static inline int cl_accept(int fd, struct sockaddr *a, socklen_t *n) {
     return accept4(fd, a, n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 static inline int cl_open(const char *path, int flags, unsigned mode) { return open(path, flags | O_CLOEXEC, mode); }
+static inline void *cl_map_anonymous(size_t bytes) {
+    void *p = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? 0 : p;
+}
+/// Adds two decimal numbers in long double and prints the sum with 17 decimals: what INCRBYFLOAT promises.
+/// Returns the length, or -1 when either text is no number, -2 when the sum is not finite.
+static inline int cl_add_long_double(const char *a, const char *b, char *out, size_t n) {
+    char *end;
+    if (!*a || !*b || *a == ' ' || *b == ' ') return -1;
+    long double x = strtold(a, &end);
+    if (*end || x != x) return -1;
+    long double y = strtold(b, &end);
+    if (*end || y != y) return -1;
+    x += y;
+    if (x != x || x - x != 0) return -2;
+    return snprintf(out, n, "%.17Lf", x);
+}
