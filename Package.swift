@@ -73,7 +73,7 @@ let package = Package(
         executable("dssm-sentinel", path: "services/sentinel/Main", ["SentinelServer", "Configuration", "Telemetry"]),
 
         // cert-init
-        library("CertificateIssuing", path: "services/cert-init/CertificateIssuing", ["TLS", "Configuration"]),
+        library("CertificateIssuing", path: "services/cert-init/CertificateIssuing", ["TLS", "Configuration", "Telemetry"]),
         executable(
             "dssm-cert-init", path: "services/cert-init/Main", ["CertificateIssuing", "TLS", "Telemetry", argumentParser]),
 
@@ -88,7 +88,7 @@ let package = Package(
         unitTests("TLS", ["ByteStorage"]),
         unitTests("Compression", ["ByteStorage"]),
         unitTests("Configuration"),
-        unitTests("Telemetry"),
+        unitTests("Telemetry", [logging]),
         unitTests("Reactor", ["ByteStorage"]),
         unitTests("DatabaseEngine", ["ByteStorage", "RESP"]),
         unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage"]),
