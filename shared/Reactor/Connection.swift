@@ -49,8 +49,16 @@ public struct Connection: Hashable {
         var output: OutputBuffer?
         var cipherOutput: OutputBuffer?
         var tls: TLSSession?
-        /// Bytes of `output` that may leave now; `.max`: all. See `hold`.
+        /// Bytes of `output` that may leave now; `.max`: all. See `Reactor+Hold.swift`.
         var sendable = Int.max
+        /// Plain bytes that have left `output` since the beginning.
+        var outputConsumed = 0
+        /// What of the output had been released when it was last flushed and did not fit into the socket.
+        var releasedAtLastFlush = 0
+        /// Output that waits for a ticket, oldest first.
+        var holds: [OutputHold] = []
+        /// Replies to clients wait for tickets; the links of replicas do not.
+        public var isGated = false
         var isListener = false
         var isOutgoing = false
         var isQueuedForFlush = false
@@ -135,14 +143,6 @@ public struct Connection: Hashable {
 
     /// Bytes of plain output that wait.
     @inline(__always) public var pendingPlainOutput: Int { state.pointee.output?.count ?? 0 }
-
-    /// Holds output back: only the first `count` bytes of what waits may leave until `release` is called.
-    public func hold(sendable count: Int) { state.pointee.sendable = count }
-
-    public func release() {
-        state.pointee.sendable = .max
-        if pendingOutput > 0 { state.pointee.reactor.queueFlush(self) }
-    }
 
     public func queueFlush() { state.pointee.reactor.queueFlush(self) }
 

@@ -68,6 +68,10 @@ public final class Reactor {
     /// The longest handshake that is waited for.
     public var handshakeMilliseconds: Int64 = 10_000
     public private(set) var openConnections = 0
+    /// See `Reactor+Hold.swift`.
+    public var turnTicket: UInt64 = 0
+    public internal(set) var releasedTicket: UInt64 = 0
+    var heldConnections: Set<Connection> = []
 
     public init() {
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
@@ -298,10 +302,15 @@ public final class Reactor {
     @inline(__always) private func flush(_ connection: Connection) {
         let state = connection.state
         guard state.pointee.phase == .open else { return flushHandshake(connection) }
+        if turnTicket > releasedTicket && state.pointee.isGated { hold(connection) }
         if state.pointee.tls == nil {
             if let output = state.pointee.output {
                 let count = min(output.count, state.pointee.sendable)
-                if count > 0 { guard send(connection, output, count) else { return } }
+                if count > 0 {
+                    let before = output.count
+                    guard send(connection, output, count) else { return }
+                    noteConsumed(connection, before &- output.count)
+                }
                 if output.isEmpty {
                     state.pointee.output = nil
                     giveBuffer(output)
@@ -316,12 +325,14 @@ public final class Reactor {
     @inline(__always) private func finishFlush(_ connection: Connection) {
         let state = connection.state
         if state.pointee.output == nil && state.pointee.cipherOutput == nil {
+            state.pointee.releasedAtLastFlush = 0
             if state.pointee.interest & EPOLLOUT.rawValue != 0 { connection.updateInterest() }
             if state.pointee.isClosingAfterFlush {
                 close(connection, state.pointee.peerClosed ? .peerClosed : .local("closed after its last reply"))
             }
             return
         }
+        if state.pointee.sendable == .max { state.pointee.releasedAtLastFlush = state.pointee.output?.count ?? 0 }
         connection.updateInterest()
         handler?.outputPending(connection)
     }
@@ -332,9 +343,6 @@ public final class Reactor {
         let sent = CLinux.send(connection.state.pointee.fd, buffer.readable, count, Int32(MSG_NOSIGNAL))
         if sent > 0 {
             buffer.consume(sent)
-            if buffer.state != connection.state.pointee.cipherOutput?.state, connection.state.pointee.sendable != .max {
-                connection.state.pointee.sendable &-= sent
-            }
             connection.state.pointee.bytesSent &+= UInt64(sent)
             connection.state.pointee.lastActivity = monotonicNow
             return true
@@ -364,7 +372,7 @@ public final class Reactor {
                         return false
                     }
                     output.consume(count)
-                    if state.pointee.sendable != .max { state.pointee.sendable &-= count }
+                    noteConsumed(connection, count)
                 }
                 if output.isEmpty {
                     state.pointee.output = nil
@@ -378,6 +386,11 @@ public final class Reactor {
             giveBuffer(cipher)
             guard let output = state.pointee.output, min(output.count, state.pointee.sendable) > 0 else { return true }
         }
+    }
+
+    @inline(__always) private func noteConsumed(_ connection: Connection, _ count: Int) {
+        connection.state.pointee.outputConsumed &+= count
+        if connection.state.pointee.sendable != .max { connection.state.pointee.sendable &-= count }
     }
 
     private func flushHandshake(_ connection: Connection) {
@@ -444,6 +457,7 @@ public final class Reactor {
         state.pointee.phase = .closed
         openConnections -= 1
         deadlineWatch.remove(connection)
+        heldConnections.remove(connection)
         if !state.pointee.isWithWorker { sayGoodbye(connection, phase) }
         if state.pointee.fd >= 0 { _ = CLinux.close(state.pointee.fd) }
         state.pointee.fd = -1
