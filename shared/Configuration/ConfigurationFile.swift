@@ -74,15 +74,18 @@ public enum ConfigurationFile {
     }
 
     /// Replaces `path` so that after a crash at any moment either the old or the new content is there: a temporary file
-    /// beside it, fsync, rename, fsync of the folder. A symbolic link is followed, the mode of an existing file kept.
-    public static func write(_ path: String, _ bytes: [UInt8], mode: UInt32 = 0o644) throws(ConfigurationError) {
+    /// beside it, fsync, rename, fsync of the folder. A symbolic link is followed. With
+    /// `keepsMode` an existing file keeps its mode, and `mode` is for a new one.
+    public static func write(
+        _ path: String, _ bytes: [UInt8], mode: UInt32 = 0o644, keepsMode: Bool = true
+    ) throws(ConfigurationError) {
         var target = path
         if let resolved = realpath(path, nil) {
             target = String(cString: resolved)
             free(resolved)
         }
         var status = stat()
-        let permissions = stat(target, &status) == 0 ? status.st_mode & 0o7777 : mode
+        let permissions = keepsMode && stat(target, &status) == 0 ? status.st_mode & 0o7777 : mode
         let temporary = "\(target).tmp-\(getpid())"
         unlink(temporary)
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)

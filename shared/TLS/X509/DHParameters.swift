@@ -1,4 +1,5 @@
 import COpenSSL
+import Glibc
 
 /// Diffie-Hellman parameters in PEM, for `dhparam2048.pem`.
 public enum DHParameters {
@@ -10,10 +11,17 @@ public enum DHParameters {
         }
     }
 
-    /// A fresh safe prime, as `openssl dhparam` makes it: takes from seconds to a minute.
-    public static func generate(bits: Int32 = 2048) throws(TLSError) -> [UInt8] {
+    /// A fresh safe prime, as `openssl dhparam` makes it: takes from seconds to minutes, and shows with dots on standard
+    /// error that it goes on.
+    public static func generate(bits: Int32 = 2048, showsProgress: Bool = false) throws(TLSError) -> [UInt8] {
         try make { context in
-            EVP_PKEY_paramgen_init(context) == 1 && EVP_PKEY_CTX_set_dh_paramgen_prime_len(context, bits) == 1
+            if showsProgress {
+                EVP_PKEY_CTX_set_cb(context) { _ in
+                    _ = write(2, ".", 1)
+                    return 1
+                }
+            }
+            return EVP_PKEY_paramgen_init(context) == 1 && EVP_PKEY_CTX_set_dh_paramgen_prime_len(context, bits) == 1
         }
     }
 
