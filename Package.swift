@@ -91,7 +91,7 @@ let package = Package(
         unitTests("Telemetry", [logging]),
         unitTests("Reactor", ["ByteStorage"]),
         unitTests("DatabaseEngine", ["ByteStorage", "RESP"]),
-        unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage"]),
+        unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage", "Compression", "CLinux"]),
         unitTests("DatabaseServer"),
         unitTests("SentinelCore"),
         unitTests("SentinelServer"),
