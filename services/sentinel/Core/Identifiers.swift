@@ -62,13 +62,27 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
 
 /// Whether `text` is a numeric IPv4 or IPv6 address rather than a name.
 public func isNumericAddress(_ text: String) -> Bool {
-    if text.utf8.contains(UInt8(ascii: ":")) { return true }
-    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-    guard parts.count == 4 else { return false }
-    return parts.allSatisfy { part in
-        guard part.utf8.count <= 3, let value = Int(part), value >= 0, value <= 255 else { return false }
-        return part.utf8.allSatisfy { $0 >= 48 && $0 <= 57 }
+    var dots = 0
+    var digits = 0
+    var value = 0
+    for byte in text.utf8 {
+        switch byte {
+        case UInt8(ascii: ":"): return true
+        case UInt8(ascii: "."):
+            guard digits > 0 else { return false }
+            dots += 1
+            digits = 0
+            value = 0
+        case 48...57:
+            digits += 1
+            value = value * 10 + Int(byte - 48)
+            guard digits <= 3, value <= 255 else { return false }
+        default:
+            // A colon further on can still make it IPv6.
+            return text.utf8.contains(UInt8(ascii: ":"))
+        }
     }
+    return dots == 3 && digits > 0
 }
 
 /// Whether `text` can be a host: a numeric address or a DNS name (letters, digits, hyphens, underscores, dots).

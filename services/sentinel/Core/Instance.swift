@@ -28,6 +28,8 @@ final class Instance {
     /// The last valid answer to a PING.
     var lastAvailable: Milliseconds
     var lastPong: Milliseconds
+    /// It has given a valid answer in its present role.
+    var hasAnswered = false
     var lastPingSent: Milliseconds = 0
     /// When the oldest PING without a valid answer was sent; survives the loss of the link.
     var unansweredSince: Milliseconds?
@@ -92,6 +94,7 @@ final class Instance {
     func resetState(now: Milliseconds) {
         lastAvailable = now
         lastPong = now
+        hasAnswered = false
         unansweredSince = nil
         isRefused = false
         subjectivelyDownSince = nil

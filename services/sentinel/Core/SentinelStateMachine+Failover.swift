@@ -107,10 +107,20 @@ extension SentinelStateMachine {
         else { return false }
         let validity = group.primary.isSubjectivelyDown ? timing.pingPeriod * 5 : timing.informationPeriod * 3
         guard now - refreshed <= validity else { return false }
-        let downFor = group.primary.subjectivelyDownSince.map { now - $0 } ?? 0
-        guard replica.primaryLinkDownTime <= downFor + group.downAfter * 10 else { return false }
+        guard replica.primaryLinkDownTime <= outage(group) + group.downAfter * 10 else { return false }
         if let failover = group.failover, fencesNeeded(group) > 0 { return replica.fenced?.epoch == failover.epoch }
         return true
+    }
+
+    /// For how long replicas cannot have been linked to the primary, whatever they did.
+    ///
+    /// A sentinel that was started during the outage has not seen its beginning. The replica that lost its link last has.
+    private func outage(_ group: MonitoredPrimary) -> Milliseconds {
+        guard let since = group.primary.subjectivelyDownSince else { return 0 }
+        let known = now - since
+        guard !group.primary.hasAnswered else { return known }
+        let links = group.replicas.filter { $0.isConnected && $0.informationRefreshed != nil }
+        return max(known, links.map(\.primaryLinkDownTime).min() ?? 0)
     }
 
     // MARK: Promotion

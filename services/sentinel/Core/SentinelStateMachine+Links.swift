@@ -267,6 +267,7 @@ extension SentinelStateMachine {
         default: return
         }
         instance.lastAvailable = now
+        instance.hasAnswered = true
         instance.unansweredSince = nil
         instance.isRefused = false
         instance.command.backoff = 0
