@@ -105,4 +105,18 @@ extension SentinelStateMachine {
             emit(.notice, "+fix-slave-config", group, replica)
         }
     }
+
+    /// After INFO of the primary: one that claims to be a replica although a majority holds it for the primary has taken an
+    /// old order that was late. It is told once more, before it counts as down for its role: with every db following
+    /// another there might be nobody left to promote.
+    func correctPrimary(_ group: MonitoredPrimary) {
+        let primary = group.primary
+        guard primary.reportedRole == .replica, group.failover == nil, tiltSince == nil,
+            now - primary.reportedRoleSince > timing.correctionDelay,
+            mayCorrect(primary, every: timing.correctionDelay), isConfigurationAgreed(group),
+            orderReplicaOf(primary, nil)
+        else { return }
+        primary.lastCorrection = now
+        emit(.warning, "+fix-master-role", group, primary)
+    }
 }

@@ -84,6 +84,8 @@ extension SentinelStateMachine {
         if isSame(hello.primary, group.currentPrimary.endpoint) {
             return
         }
+        // A failover of our own that has promoted its replica is part of history: it ends before the next change.
+        if group.currentPrimary !== group.primary { switchPrimary(group, to: group.currentPrimary) }
         emit(.warning, "+config-update-from", group, sentinel)
         emitSwitch(group, to: hello.primary)
         switchPrimary(group, to: hello.primary)

@@ -95,6 +95,8 @@ extension SentinelStateMachine {
         if instance.kind == .replica {
             noteReconfiguration(group, instance)
             correct(group, instance)
+        } else {
+            correctPrimary(group)
         }
     }
 
