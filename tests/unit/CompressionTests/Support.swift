@@ -1,0 +1,39 @@
+import ByteStorage
+
+/// A small generator with a printed seed (SplitMix64).
+struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9e37_79b9_7f4a_7c15
+        var word = state
+        word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
+        return word ^ (word >> 31)
+    }
+}
+
+/// Bytes that compress to a degree: runs, repeats and noise in random order.
+func mixedBytes(_ count: Int, using generator: inout SeededGenerator) -> [UInt8] {
+    var bytes: [UInt8] = []
+    while bytes.count < count {
+        let length = Int.random(in: 1...300, using: &generator)
+        switch Int.random(in: 0..<3, using: &generator) {
+        case 0: bytes += [UInt8](repeating: UInt8.random(in: 0...255, using: &generator), count: length)
+        case 1 where !bytes.isEmpty:
+            let start = Int.random(in: 0..<bytes.count, using: &generator)
+            bytes += bytes[start..<min(bytes.count, start + length)]
+        default: for _ in 0..<length { bytes.append(UInt8.random(in: 0...255, using: &generator)) }
+        }
+    }
+    return [UInt8](bytes.prefix(count))
+}
+
+func collect(_ body: (OutputBuffer) throws -> Void) rethrows -> [UInt8] {
+    let buffer = OutputBuffer.create()
+    defer { buffer.destroy() }
+    try body(buffer)
+    return buffer.view.array
+}
