@@ -73,12 +73,13 @@ let package = Package(
         executable("dssm-sentinel", path: "services/sentinel/Main", ["SentinelServer", "Configuration", "Telemetry"]),
 
         // cert-init
-        library("CertificateIssuing", path: "services/cert-init/CertificateIssuing", ["TLS"]),
-        executable("dssm-cert-init", path: "services/cert-init/Main", ["CertificateIssuing", argumentParser]),
+        library("CertificateIssuing", path: "services/cert-init/CertificateIssuing", ["TLS", "Configuration", "Telemetry"]),
+        executable(
+            "dssm-cert-init", path: "services/cert-init/Main", ["CertificateIssuing", "TLS", "Telemetry", argumentParser]),
 
         // log-forwarder and restart-coordinator: the command lines only, so far.
-        executable("dssm-log-forwarder", path: "services/log-forwarder/Main", [argumentParser]),
-        executable("dssm-restart-coordinator", path: "services/restart-coordinator/Main", [argumentParser]),
+        executable("dssm-log-forwarder", path: "services/log-forwarder/Main", ["Telemetry", argumentParser]),
+        executable("dssm-restart-coordinator", path: "services/restart-coordinator/Main", ["Telemetry", argumentParser]),
 
         // Tests.
         .target(name: "TestSupport", dependencies: [], path: "tests/Support", swiftSettings: commonSettings),
@@ -87,7 +88,7 @@ let package = Package(
         unitTests("TLS", ["ByteStorage"]),
         unitTests("Compression", ["ByteStorage"]),
         unitTests("Configuration"),
-        unitTests("Telemetry"),
+        unitTests("Telemetry", [logging]),
         unitTests("Reactor", ["ByteStorage"]),
         unitTests("DatabaseEngine", ["ByteStorage", "RESP"]),
         unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage", "Compression", "CLinux"]),

@@ -136,3 +136,8 @@ public func outOfMemory(_ count: Int) -> Never {
     _ = write(2, message.base, message.count)
     abort()
 }
+
+extension UnsafeMutableRawPointer {
+    /// Ends memory that came from `allocateBytes`.
+    @inlinable public func deallocateFromMalloc() { free(self) }
+}

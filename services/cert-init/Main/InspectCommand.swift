@@ -1,0 +1,69 @@
+import ArgumentParser
+import CertificateIssuing
+import Glibc
+import TLS
+import Telemetry
+
+struct InspectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect",
+        abstract: "Shows what certificates, keys and parameters say: subject, names, chain, days left.",
+        discussion: "Exits with 1 if a file cannot be read.")
+
+    @Argument(help: "PEM files; issuers are looked for among them.")
+    var files: [String]
+
+    @Flag(help: "Print one JSON array instead of a table.")
+    var json = false
+
+    func run() throws {
+        let inspection = Inspection(files: files)
+        let now = Int64(time(nil))
+        if json {
+            print(Self.json(inspection, now: now))
+        } else {
+            for line in inspection.table(now: now) { print(line) }
+        }
+        if inspection.hasFailures { throw ExitCode.failure }
+    }
+
+    private static func json(_ inspection: Inspection, now: Int64) -> String {
+        var text = JSONText()
+        text.openArray()
+        for entry in inspection.entries {
+            text.openObject()
+            text.member("file", entry.file)
+            switch entry.content {
+            case .certificate(let summary, let chain):
+                text.member("type", "certificate")
+                text.member("subject", summary.subject)
+                text.member("issuer", summary.issuer)
+                text.name("names")
+                text.openArray()
+                for name in summary.alternativeNames { text.value(name) }
+                text.closeArray()
+                text.member("chain", chain)
+                text.member("isAuthority", summary.isAuthority)
+                text.member("notBefore", summary.notBefore)
+                text.member("notAfter", summary.notAfter)
+                text.member("daysLeft", summary.daysLeft(now: now))
+                text.member("isValid", summary.isValid(at: now))
+                text.member("key", summary.keyDescription)
+                text.member("signature", summary.signatureAlgorithm)
+                text.member("serial", summary.serial)
+            case .key(let description):
+                text.member("type", "key")
+                text.member("key", description)
+            case .dhParameters(let bits):
+                text.member("type", "dhParameters")
+                text.member("bits", Int64(bits))
+            case .unreadable(let reason):
+                text.member("type", "error")
+                text.member("error", reason)
+            }
+            text.closeObject()
+        }
+        text.closeArray()
+        return text.string
+    }
+}
