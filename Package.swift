@@ -91,7 +91,7 @@ let package = Package(
         unitTests("Telemetry", [logging]),
         unitTests("Reactor", ["ByteStorage"]),
         unitTests("DatabaseEngine", ["ByteStorage", "RESP"]),
-        unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage", "Compression", "CLinux"]),
+        unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage", "Compression"]),
         unitTests("DatabaseServer"),
         unitTests("SentinelCore"),
         unitTests("SentinelServer"),
