@@ -86,7 +86,8 @@ func request(_ words: String...) -> [UInt8] {
         }
     }
 
-    @Test("A torn tail is an error when it must not be cut, and in a file that is not the last") func tornError() throws {
+    @Test("A torn tail is an error when it must not be cut, and in a file that is not the last")
+    func tornError() throws {
         let torn = request("SET", "a", "1") + bytes("*2\r\n$3\r\nDE")
         let last = try Log(torn)
         let error = try #require(last.error { $0.cutsTornTail = false })
@@ -134,7 +135,7 @@ func request(_ words: String...) -> [UInt8] {
     }
 
     @Test("Any changed byte of a log is an error or a log that loads, never a trap") func everyByte() throws {
-        let whole = request("SET", "a", "1") + request("MULTI") + request("DEL", "a") + request("EXEC") + request("PING")
+        let whole = request("SET", "a", "1") + request("MULTI") + request("DEL", "a") + request("EXEC")
         let log = try Log(whole)
         for index in whole.indices {
             for flip in [1, 4, 16, 128] as [UInt8] {
@@ -146,7 +147,8 @@ func request(_ words: String...) -> [UInt8] {
         }
     }
 
-    @Test("A transaction is delivered at its EXEC, and one without EXEC is cut at its MULTI") func transactions() throws {
+    @Test("A transaction is delivered at its EXEC, and one without EXEC is cut at its MULTI")
+    func transactions() throws {
         let before = request("SET", "a", "1")
         let transaction = request("multi") + request("INCR", "a") + bytes("#TS:1\r\n") + request("INCR", "a")
         let log = try Log(before + transaction + request("EXEC") + request("PING"))

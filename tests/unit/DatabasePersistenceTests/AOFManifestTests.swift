@@ -44,7 +44,8 @@ import Testing
         arguments: [
             "", "\n", "file a seq 1 type b", "file a seq 1\n", "file a seq 1 type\n", "file a seq x type b\n",
             "file a seq 0 type b\n", "file a seq -1 type b\n", "file a seq 1 type z\n", "file ../a seq 1 type b\n",
-            "file .. seq 1 type b\n", "file \"\" seq 1 type b\n", "file \"a seq 1 type b\n", "file \"a\"b seq 1 type b\n",
+            "file .. seq 1 type b\n", "file \"\" seq 1 type b\n", "file \"a seq 1 type b\n",
+            "file \"a\"b seq 1 type b\n",
             "file a seq 1 type b\nfile b seq 1 type b\n", "file a seq 2 type i\nfile b seq 2 type i\n",
             "file a seq 2 type i\nfile b seq 1 type i\n", "name a seq 1 type b\n",
             "file " + String(repeating: "x", count: 1100) + " seq 1 type b\n", "# only a comment\n",

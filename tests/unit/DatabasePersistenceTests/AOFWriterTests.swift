@@ -131,7 +131,8 @@ import Testing
         #expect(try fixture.commands() == ["a", "b"])
     }
 
-    @Test("always: a full disk acknowledges nothing, leaves no torn bytes, and recovers by itself") func fullDisk() throws {
+    @Test("always: a full disk acknowledges nothing, leaves no torn bytes, and recovers by itself")
+    func fullDisk() throws {
         let fixture = try Fixture()
         let writer = fixture.writer
         fixture.add("good")
@@ -336,7 +337,8 @@ import Testing
         #expect(try fixture.commands() == ["base", "after"])
     }
 
-    @Test("A writer goes on with the last increment of an earlier one, and close makes all durable") func reopen() throws {
+    @Test("A writer goes on with the last increment of an earlier one, and close makes all durable")
+    func reopen() throws {
         let fixture = try Fixture()
         fixture.add("a")
         fixture.writer.appendTimestamp(unixSeconds: 1_700_000_000)
