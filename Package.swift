@@ -69,7 +69,7 @@ let package = Package(
         library("SentinelCore", path: "services/sentinel/Core"),
         library(
             "SentinelServer", path: "services/sentinel/Server",
-            ["SentinelCore", "ByteStorage", "RESP", "Reactor", "TLS", "Configuration", "Telemetry"]),
+            ["SentinelCore", "ByteStorage", "CLinux", "RESP", "Reactor", "TLS", "Configuration", "Telemetry", logging]),
         executable("dssm-sentinel", path: "services/sentinel/Main", ["SentinelServer", "Configuration", "Telemetry"]),
 
         // cert-init
