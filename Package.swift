@@ -70,7 +70,7 @@ let package = Package(
         library("SentinelCore", path: "services/sentinel/Core"),
         library(
             "SentinelServer", path: "services/sentinel/Server",
-            ["SentinelCore", "ByteStorage", "RESP", "Reactor", "TLS", "Configuration", "Telemetry"]),
+            ["SentinelCore", "ByteStorage", "CLinux", "RESP", "Reactor", "TLS", "Configuration", "Telemetry", logging]),
         executable("dssm-sentinel", path: "services/sentinel/Main", ["SentinelServer", "Configuration", "Telemetry"]),
 
         // cert-init
@@ -92,7 +92,7 @@ let package = Package(
         unitTests("Telemetry", [logging]),
         unitTests("Reactor", ["ByteStorage"]),
         unitTests("DatabaseEngine", ["ByteStorage", "RESP"]),
-        unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage", "Compression", "CLinux"]),
+        unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage", "Compression"]),
         unitTests("DatabaseServer"),
         unitTests("SentinelCore"),
         unitTests("SentinelServer"),
