@@ -82,3 +82,28 @@ extension MaxMemoryPolicy {
         }
     }
 }
+
+extension Engine {
+    /// Bytes of a key with its value, for MEMORY USAGE; nil when it is not there.
+    public func memoryUsage(of key: ByteView, in database: Int) -> Int? {
+        peek(database, key).map { memoryUsage(Table.entry($0), samples: 5) }
+    }
+}
+
+extension Engine {
+    /// Stores a string without propagation, when the key is free: DEBUG POPULATE.
+    public func populate(_ database: Int, _ key: ByteView, _ value: ByteView) {
+        let hash = hash(key)
+        guard findSlot(database, key, hash) == nil else { return }
+        setString(database, key, hash, value, expiry: nil)
+        changed(database, key)
+    }
+
+    /// The line of DEBUG OBJECT; nil when the key is not there.
+    public func debugDescription(of key: ByteView, in database: Int) -> String? {
+        guard let slot = peek(database, key) else { return nil }
+        let entry = Table.entry(slot)
+        return "Value at:0x0 refcount:1 encoding:\(encodingName(entry)) serializedlength:\(memoryUsage(entry, samples: 5)) "
+            + "lru:\(entry.access) lru_seconds_idle:\(idleSeconds(entry))"
+    }
+}

@@ -31,3 +31,12 @@ struct CommandTimings {
 
     mutating func reset() { entries = [Entry](repeating: Entry(), count: CommandID.allCases.count) }
 }
+
+extension Server {
+    /// Microseconds since 1970, now.
+    static func microsecondsNow() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) * 1_000_000 + Int64(time.tv_nsec) / 1000
+    }
+}

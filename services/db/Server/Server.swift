@@ -40,7 +40,7 @@ public final class Server {
     let batch: UnsafeMutablePointer<BatchedCommand>
     var batchCount = 0
     var requestParser = RequestParser()
-    var log: ServerLog
+    public let log: ServerLog
     var statistics = ServerStatistics()
     let commandCalls: UnsafeMutablePointer<UInt64>
     var timings: CommandTimings
@@ -65,8 +65,17 @@ public final class Server {
     var isExecutingTransaction = false
     /// Where in its client's input the running command starts.
     var currentCommandStart = 0
+    var healthConnections: [UInt64: HealthConnection] = [:]
+    var lastTLSPoll: Int64 = 0
+    var peakMemory = 0
+    /// Commands a second over the last tick.
+    var instantaneousOperations = 0
+    private var lastCommandCount = 0
     var scratchOutput = OutputBuffer.create(capacity: 4096)
     public internal(set) var exitCode: Int32 = 0
+
+    /// The version of Redis whose commands and replies this server has.
+    public static var compatibleVersion: String { redisVersion }
 
     /// Set when no command may take the short way: loading, paused, monitors, a memory limit, a replica's rules.
     var needsLongWay = false
@@ -164,6 +173,10 @@ public final class Server {
     func tick() {
         reactor.schedule(after: 100) { [unowned self] in tick() }
         engine.setTime(reactor.now)
+        log.sink.flush()
+        instantaneousOperations = (statistics.commandsProcessed - lastCommandCount) * 10
+        lastCommandCount = statistics.commandsProcessed
+        peakMemory = max(peakMemory, engine.usedBytes)
         closeIdleClients()
         checkPause()
         pollTLSFiles()
@@ -211,6 +224,7 @@ extension Server: ReactorHandler {
     }
 
     public func closed(_ connection: Connection, _ reason: CloseReason) {
+        healthConnections[connection.id] = nil
         statistics.bytesReceived += connection.state.pointee.bytesReceived
         statistics.bytesSent += connection.state.pointee.bytesSent
         if connection.tag == ConnectionTag.primaryLink { return primaryLinkClosed(connection, reason) }
@@ -246,7 +260,7 @@ extension Server: ReactorHandler {
 
     public func signalled(_ number: Int32) {
         switch number {
-        case SIGHUP: log.reopen()
+        case SIGHUP: log.sink.reopen()
         default:
             log.notice("signal", "Received \(number == SIGTERM ? "SIGTERM" : "SIGINT") scheduling shutdown...")
             shutDown(save: nil)

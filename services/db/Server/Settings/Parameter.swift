@@ -19,7 +19,7 @@ struct Parameter: Sendable {
 
 /// Constructors for the usual kinds of parameters. KeyPaths are Sendable when their root and value are.
 extension Parameter {
-    typealias Path<Value> = WritableKeyPath<ServerSettings, Value> & Sendable
+    typealias Path<Value> = any WritableKeyPath<ServerSettings, Value> & Sendable
 
     private static func single(_ values: [String]) throws(ConfigurationValueError) -> String {
         guard values.count == 1 else { throw ConfigurationValueError("wrong number of arguments") }

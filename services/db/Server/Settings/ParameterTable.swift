@@ -1,6 +1,7 @@
 import Configuration
 import DatabaseEngine
 import TLS
+import Telemetry
 
 /// Every directive that the db knows.
 ///
@@ -73,7 +74,11 @@ enum ParameterTable {
         .integer("databases", \.databases, in: 1...4096, immutable: true),
         .text("dir", \.directory),
         .text("logfile", \.logFile, immutable: true),
-        .choice("loglevel", \.logLevel),
+        .make("loglevel") { $0.logLevel.name } set: { (settings, values) throws(ConfigurationValueError) in
+            let names = LogLevel.allCases.map(\.name)
+            settings.logLevel = LogLevel.allCases[
+                try ConfigurationValue.choice(values.first ?? "", of: names)]
+        },
         .choice("log-format", \.logFormat, immutable: true),
         .text("requirepass", \.password),
         .boolean("daemonize", \.daemonize, immutable: true),

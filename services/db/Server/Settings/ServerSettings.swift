@@ -1,5 +1,6 @@
 import DatabaseEngine
 import TLS
+import Telemetry
 
 public enum FsyncPolicy: String, CaseIterable, Sendable {
     case always, everysec, no
@@ -7,14 +8,6 @@ public enum FsyncPolicy: String, CaseIterable, Sendable {
 
 public enum SnapshotCompression: String, CaseIterable, Sendable {
     case lz4, none
-}
-
-public enum LogLevel: String, CaseIterable, Sendable {
-    case debug, verbose, notice, warning, nothing
-}
-
-public enum LogFormat: String, CaseIterable, Sendable {
-    case text, json
 }
 
 /// Whether a guarded command group may be used.
