@@ -64,3 +64,5 @@ static inline int cl_add_long_double(const char *a, const char *b, char *out, si
     if (x != x || x - x != 0) return -2;
     return snprintf(out, n, "%.17Lf", x);
 }
+static inline int cl_rusage_self(void) { return RUSAGE_SELF; }
+extern long getrandom(void *, size_t, unsigned);

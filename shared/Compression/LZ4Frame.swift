@@ -118,7 +118,8 @@ public struct LZ4FrameReader: ~Copyable {
     /// Decompresses from the front of `input`, writing at most `room` bytes at `target`.
     ///
     /// - Returns: bytes taken from the input and bytes written. Both are 0 only when the input is empty or `room` is 0
-    ///   (an empty input can still give bytes that liblz4 holds). When not all input was taken, call again with the rest.
+    ///   (an empty input can still give bytes that liblz4 holds). When not all input was taken, call again with the
+    ///   rest.
     public mutating func decompress(
         _ input: ByteView, into target: UnsafeMutableRawPointer, room: Int
     ) throws(LZ4FrameError) -> (consumed: Int, produced: Int) {

@@ -167,6 +167,8 @@ public struct Connection: Hashable {
 
     public var lastActivity: Int64 { state.pointee.lastActivity }
     public var created: Int64 { state.pointee.created }
+    /// A listener that expects TLS.
+    public var hasTLSContext: Bool { state.pointee.tlsContext != nil }
     public var isTLS: Bool { state.pointee.tls != nil }
     public var tlsSession: TLSSession? { state.pointee.tls }
 

@@ -1,4 +1,5 @@
 import TLS
+import Telemetry
 
 /// What `inspect` tells of files: every certificate with its issuer among the given ones, keys, and parameters.
 public struct Inspection: Sendable {
@@ -86,31 +87,12 @@ public struct Inspection: Sendable {
             ("subject", summary.subject + (summary.isAuthority ? " (CA)" : "")),
             ("names", names.isEmpty ? "none" : names.joined(separator: ", ")),
             ("chain", chain),
-            ("valid", "\(UTCTime.text(summary.notBefore)) to \(UTCTime.text(summary.notAfter)), \(state)"),
+            (
+                "valid",
+                "\(CivilTime(seconds: summary.notBefore).iso8601) to \(CivilTime(seconds: summary.notAfter).iso8601), \(state)"
+            ),
             ("key", "\(summary.keyDescription), \(summary.signatureAlgorithm)"),
             ("serial", summary.serial),
         ]
-    }
-}
-
-/// Dates without a locale.
-enum UTCTime {
-    /// `2026-01-31T12:00:00Z` of seconds since 1970.
-    static func text(_ seconds: Int64) -> String {
-        let days = seconds >= 0 ? seconds / 86400 : -((-seconds + 86399) / 86400)
-        let second = seconds - days * 86400
-        // Days since 0000-03-01 in eras of 400 years, so that the leap day ends a year.
-        let shifted = days + 719_468
-        let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
-        let dayOfEra = shifted - era * 146_097
-        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let month = (5 * dayOfYear + 2) / 153
-        let day = dayOfYear - (153 * month + 2) / 5 + 1
-        let civilMonth = month < 10 ? month + 3 : month - 9
-        let year = yearOfEra + era * 400 + (civilMonth <= 2 ? 1 : 0)
-        func two(_ value: Int64) -> String { value < 10 ? "0\(value)" : "\(value)" }
-        return
-            "\(year)-\(two(civilMonth))-\(two(day))T\(two(second / 3600)):\(two(second / 60 % 60)):\(two(second % 60))Z"
     }
 }

@@ -65,7 +65,9 @@ public struct LocalIssuing: Sendable {
             try folder.remove(folder.authorityKey)
         }
         let days = leaf.certificate.summary.daysLeft(now: now)
-        return files.map { "wrote \($0.0)" } + ["the certificate expires in \(days) days"]
+        let end =
+            days < 0 ? "the certificate has expired already, as asked for" : "the certificate expires in \(days) days"
+        return files.map { "wrote \($0.0)" } + [end]
     }
 
     private func provideDHParameters() throws -> [String] {

@@ -127,12 +127,4 @@ import Testing
             #expect(throws: LocalIssuing.Failure.self, "\(name)") { try issuing.run(now: self.now) }
         }
     }
-
-    @Test("Dates are written in UTC")
-    func dates() {
-        #expect(UTCTime.text(0) == "1970-01-01T00:00:00Z")
-        #expect(UTCTime.text(951_826_155) == "2000-02-29T12:09:15Z")
-        #expect(UTCTime.text(1_767_225_599) == "2025-12-31T23:59:59Z")
-        #expect(UTCTime.text(-1) == "1969-12-31T23:59:59Z")
-    }
 }

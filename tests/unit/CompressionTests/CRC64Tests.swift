@@ -15,7 +15,9 @@ import Testing
         var reference: UInt64 = 0
         for byte in bytes {
             reference ^= UInt64(byte)
-            for _ in 0..<8 { reference = reference & 1 == 1 ? (reference >> 1) ^ 0x95ac_9329_ac4b_c9b5 : reference >> 1 }
+            for _ in 0..<8 {
+                reference = reference & 1 == 1 ? (reference >> 1) ^ 0x95ac_9329_ac4b_c9b5 : reference >> 1
+            }
         }
         for split in 0...bytes.count {
             var crc = CRC64()

@@ -137,6 +137,30 @@ import Testing
         other.server.receive(forged)
         #expect(other.server.failure == "decryption failed or bad record mac")
         #expect(!other.server.send([1]))
+        // The alert waits for the shutdown, and tells the other end.
+        other.server.session.shutdown(output: other.server.output)
+        other.run()
+        #expect(other.client.failure == "the peer refused: bad record mac")
+    }
+
+    @Test("A damaged handshake fails or waits, and never traps")
+    func damagedHandshake() throws {
+        let server = try TLSContext(settings: settings, role: .server)
+        let client = try TLSContext(settings: settings, role: .client)
+        var refused = 0
+        for position in stride(from: 0, to: 2000, by: 7) {
+            let wire = Wire(server: server, client: client)
+            wire.client.receive([])
+            var hello = wire.client.takeOutput()
+            if position < hello.count { hello[position] ^= 0x55 }
+            wire.server.receive(hello)
+            var answer = wire.server.takeOutput()
+            if position < answer.count { answer[position] ^= 0x55 }
+            wire.client.receive(answer)
+            #expect(wire.client.handshake != .done || position >= answer.count, "position \(position)")
+            if wire.server.failure != nil || wire.client.failure != nil { refused += 1 }
+        }
+        #expect(refused > 50)
     }
 
     @Test("Garbage after the handshake fails and never traps", arguments: 0..<64)

@@ -1,0 +1,273 @@
+// The db server: wires engine, reactor and everything between them. One thread, the reactor's, owns all of it.
+import ByteStorage
+import CLinux
+import DatabaseEngine
+import RESP
+import Reactor
+import TLS
+import Telemetry
+
+/// What a listener's connections are.
+enum ConnectionTag {
+    static let client = 0
+    static let unixClient = 1
+    static let http = 2
+    static let primaryLink = 3
+}
+
+/// Counters behind INFO that the engine does not keep.
+struct ServerStatistics {
+    var commandsProcessed = 0
+    var connectionsReceived = 0
+    var rejectedConnections = 0
+    var bytesReceived: UInt64 = 0
+    var bytesSent: UInt64 = 0
+    var fullSyncs = 0
+    var partialSyncs = 0
+    var partialSyncErrors = 0
+    var errorReplies = 0
+    var unexpectedErrors = 0
+    var outputLimitDisconnections = 0
+    var tlsFailures = 0
+}
+
+public final class Server {
+    public let reactor: Reactor
+    public let engine: Engine
+    let commands = CommandTable.shared
+    public internal(set) var settings: ServerSettings
+    let arena = ArgumentArena()
+    let batch: UnsafeMutablePointer<BatchedCommand>
+    var batchCount = 0
+    var requestParser = RequestParser()
+    public let log: ServerLog
+    var statistics = ServerStatistics()
+    let commandCalls: UnsafeMutablePointer<UInt64>
+    var timings: CommandTimings
+    var clients: [UInt64: Client] = [:]
+    var pubsub = PubSub()
+    var blocked = BlockedClients()
+    var slowlog = SlowLog()
+    var pause: ClientPause?
+    var monitors: Set<Client> = []
+    let startedAt: Int64
+    let runID: String
+    var isShuttingDown = false
+    var isLoading = false
+    var listeners: [Connection] = []
+    var tls: TLSReloader?
+    var tlsServerContext: TLSContext?
+    var tlsClientContext: TLSContext?
+    var watchers: [WatchedKey: Set<Client>] = [:]
+    /// Clients that were closed in this turn: their commands may still be in the batch.
+    var retired: [Client] = []
+    var isMoreExpiryDue = false
+    var isExecutingTransaction = false
+    /// Where in its client's input the running command starts.
+    var currentCommandStart = 0
+    var healthConnections: [UInt64: HealthConnection] = [:]
+    var lastTLSPoll: Int64 = 0
+    var peakMemory = 0
+    /// Commands a second over the last tick.
+    var instantaneousOperations = 0
+    private var lastCommandCount = 0
+    var scratchOutput = OutputBuffer.create(capacity: 4096)
+    public internal(set) var exitCode: Int32 = 0
+
+    /// The version of Redis whose commands and replies this server has.
+    public static var compatibleVersion: String { redisVersion }
+
+    /// Set when no command may take the short way: loading, paused, monitors, a memory limit, a replica's rules.
+    var needsLongWay = false
+
+    public init(settings: ServerSettings, log: ServerLog) {
+        self.settings = settings
+        self.log = log
+        reactor = Reactor()
+        var seed: UInt64 = 0
+        if getrandom(&seed, 8, 0) != 8 { seed = UInt64.random(in: .min ... .max) }
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        startedAt = Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+        engine = Engine(seed: seed, nowMilliseconds: startedAt, databaseCount: settings.databases)
+        batch = .allocate(capacity: Server.batchSize)
+        commandCalls = .allocate(capacity: CommandID.allCases.count)
+        commandCalls.initialize(repeating: 0, count: CommandID.allCases.count)
+        timings = CommandTimings()
+        runID = Server.randomHex(40)
+        reactor.handler = self
+        applySettings()
+    }
+
+    /// `count` hexadecimal digits from the system's randomness.
+    static func randomHex(_ count: Int) -> String {
+        var generator = SystemRandomNumberGenerator()
+        let digits = Array("0123456789abcdef")
+        return String((0..<count).map { _ in digits[Int(generator.next(upperBound: 16 as UInt64))] })
+    }
+
+    /// Carries settings over to the parts that keep copies of them.
+    func applySettings() {
+        engine.state.pointee.settings = settings.engine
+        engine.state.pointee.keyspaceEvents = settings.keyspaceEvents
+        requestParser = RequestParser(limits: RequestLimits(bulkBytes: settings.engine.maxStringBytes))
+        updateLongWay()
+    }
+
+    func updateLongWay() {
+        needsLongWay =
+            isLoading || pause != nil || !monitors.isEmpty || settings.engine.maxMemoryBytes > 0
+            || isShuttingDown
+    }
+
+    // MARK: Start and end
+
+    /// Opens the listening sockets.
+    ///
+    /// - Throws: `StartError` with one line that says what could not be had.
+    public func start() throws(StartError) {
+        if settings.tlsPort > 0 || settings.tlsReplication { try prepareTLS() }
+        for host in settings.bindAddresses {
+            let isOptional = host.hasPrefix("-")
+            let address = isOptional ? String(host.dropFirst()) : host
+            do throws(SocketError) {
+                if settings.port > 0 {
+                    listeners.append(
+                        try reactor.listen(
+                            host: address, port: UInt16(settings.port), tag: ConnectionTag.client,
+                            backlog: Int32(settings.tcpBacklog)))
+                }
+                if settings.tlsPort > 0, let context = tlsServerContext {
+                    listeners.append(
+                        try reactor.listen(
+                            host: address, port: UInt16(settings.tlsPort), tag: ConnectionTag.client, tls: context,
+                            backlog: Int32(settings.tcpBacklog)))
+                }
+            } catch {
+                if isOptional && error.code != EADDRINUSE { continue }
+                throw StartError("cannot listen: \(error)")
+            }
+        }
+        do throws(SocketError) {
+            if !settings.unixSocket.isEmpty {
+                listeners.append(
+                    try reactor.listenUnix(
+                        path: settings.unixSocket, mode: settings.unixSocketMode, tag: ConnectionTag.unixClient))
+            }
+            if settings.metricsPort > 0 {
+                listeners.append(
+                    try reactor.listen(
+                        host: settings.metricsHost, port: UInt16(settings.metricsPort), tag: ConnectionTag.http))
+            }
+        } catch {
+            throw StartError("cannot listen: \(error)")
+        }
+        if listeners.isEmpty { throw StartError("no port to listen on: set port, tls-port or unixsocket") }
+        reactor.catchSignals([SIGTERM, SIGINT, SIGHUP])
+        reactor.schedule(after: 100) { [unowned self] in tick() }
+    }
+
+    public func run() { reactor.run() }
+
+    /// Ten times a second: everything that is due by time and not by an event.
+    func tick() {
+        reactor.schedule(after: 100) { [unowned self] in tick() }
+        engine.setTime(reactor.now)
+        log.sink.flush()
+        instantaneousOperations = (statistics.commandsProcessed - lastCommandCount) * 10
+        lastCommandCount = statistics.commandsProcessed
+        peakMemory = max(peakMemory, engine.usedBytes)
+        closeIdleClients()
+        checkPause()
+        pollTLSFiles()
+    }
+}
+
+/// A condition that keeps the server from starting, as one line.
+public struct StartError: Error, CustomStringConvertible, Sendable {
+    public let description: String
+    public init(_ description: String) { self.description = description }
+}
+
+// MARK: - Reactor events
+
+extension Server: ReactorHandler {
+    public func accepted(_ connection: Connection) {
+        if connection.tag == ConnectionTag.http { return }
+        statistics.connectionsReceived += 1
+        if clients.count >= settings.maxClients {
+            statistics.rejectedConnections += 1
+            if connection.isOpen { connection.output.append("-ERR max number of clients reached\r\n") }
+            return connection.closeAfterFlush(withinMilliseconds: 100)
+        }
+        connection.setKeepAlive(seconds: settings.tcpKeepAliveSeconds)
+        if let reason = protectedModeRefusal(connection) {
+            if connection.isOpen { connection.output.append(reason) }
+            return connection.closeAfterFlush(withinMilliseconds: 100)
+        }
+        connection.state.pointee.isGated = true
+        let client = Client.make(connection)
+        if connection.tag == ConnectionTag.unixClient { client.insert(.unixSocket) }
+        if !settings.password.isEmpty { client.insert(.needsAuthentication) }
+        clients[client.id] = client
+    }
+
+    public func opened(_ connection: Connection) {
+        if connection.tag == ConnectionTag.primaryLink { primaryLinkOpened(connection) }
+    }
+
+    public func process(_ ready: UnsafeBufferPointer<Connection>) {
+        processClients(ready)
+        for connection in ready where connection.isOpen && connection.tag >= ConnectionTag.http {
+            if connection.tag == ConnectionTag.http { answerHTTP(connection) } else { primaryLinkReceived(connection) }
+        }
+    }
+
+    public func closed(_ connection: Connection, _ reason: CloseReason) {
+        healthConnections[connection.id] = nil
+        statistics.bytesReceived += connection.state.pointee.bytesReceived
+        statistics.bytesSent += connection.state.pointee.bytesSent
+        if connection.tag == ConnectionTag.primaryLink { return primaryLinkClosed(connection, reason) }
+        if case .tls(let text) = reason {
+            statistics.tlsFailures += 1
+            log.warning("tls-failure", "Error accepting a client connection: \(text) (\(connection.remoteAddress))")
+        }
+        guard let client = Client.of(connection) else { return }
+        log.verbose("client-closed", "Client closed connection: \(reason.text), addr=\(connection.remoteAddress)")
+        forget(client)
+        connection.context = nil
+        clients[client.id] = nil
+        // Commands of this client may still be in the batch: its state goes when the turn is over.
+        retired.append(client)
+    }
+
+    public func endTurn() {
+        engine.setTime(reactor.now)
+        if engine.expireDueKeys(budget: Server.expiryBudget) { isMoreExpiryDue = true } else { isMoreExpiryDue = false }
+        if !engine.state.pointee.events.isEmpty { serveEvents() }
+        drainStream()
+        for client in retired { client.destroy() }
+        retired.removeAll(keepingCapacity: true)
+    }
+
+    /// Keys deleted in one turn at most, for expiry.
+    static let expiryBudget = 2000
+
+    public func idleMilliseconds() -> Int64? {
+        if isMoreExpiryDue { return 0 }
+        return engine.nextExpiryCheck.map { max(0, $0 - reactor.now) }
+    }
+
+    public func signalled(_ number: Int32) {
+        switch number {
+        case SIGHUP: log.sink.reopen()
+        default:
+            log.notice("signal", "Received \(number == SIGTERM ? "SIGTERM" : "SIGINT") scheduling shutdown...")
+            shutDown(save: nil)
+        }
+    }
+
+    public func outputPending(_ connection: Connection) {
+        if let client = Client.of(connection) { checkOutputLimit(client) }
+    }
+}

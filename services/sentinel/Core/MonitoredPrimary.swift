@@ -1,0 +1,133 @@
+/// One monitored primary by name, with its replicas, the sentinels that share it, and the failover that may be going on.
+final class MonitoredPrimary {
+    let name: String
+    var primary: Instance
+    var replicas: [Instance] = []
+    var sentinels: [Instance] = []
+
+    // Settings
+    var quorum: Int
+    var downAfter: Milliseconds
+    var failoverTimeout: Milliseconds
+    var parallelSyncs: Int
+    var authPassword: String?
+    var authUser: String?
+    var rebootDownAfter: Milliseconds
+    /// The db's `write-quorum`; 0 when writes do not wait for replicas, and then a failover does not fence.
+    var writeQuorum: Int
+    var renamedCommands: [String: String]
+
+    // Epochs and vote
+    var configEpoch: Epoch
+    /// The epoch of the last vote given, and for whom. After a restart the epoch is known, the name is not.
+    var leaderEpoch: Epoch
+    var leader: String?
+    /// The version of the persistent state that holds the vote.
+    var voteVersion: UInt64 = 0
+
+    // Health
+    var objectivelyDownSince: Milliseconds?
+
+    // Election and failover
+    var failover: Failover?
+    /// When to start an election; chosen when the primary becomes objectively down.
+    var electionAt: Milliseconds?
+    /// Until then another sentinel, for which we voted, may do the failover.
+    var leaveToLeaderUntil: Milliseconds = 0
+    var failedAttempts = 0
+    /// The epoch under which replicas were last fenced.
+    var fencedEpoch: Epoch?
+
+    init(_ settings: SentinelConfiguration.Primary, number: Int, now: Milliseconds) {
+        name = settings.name
+        quorum = settings.quorum
+        downAfter = settings.downAfter
+        failoverTimeout = settings.failoverTimeout
+        parallelSyncs = settings.parallelSyncs
+        authPassword = settings.authPassword
+        authUser = settings.authUser
+        rebootDownAfter = settings.rebootDownAfter
+        writeQuorum = settings.writeQuorum
+        renamedCommands = settings.renamedCommands
+        configEpoch = settings.configEpoch
+        leaderEpoch = settings.leaderEpoch
+        primary = Instance(number: number, kind: .primary, endpoint: settings.endpoint, now: now)
+    }
+}
+
+extension MonitoredPrimary {
+    /// The primary and its replicas.
+    var databases: [Instance] { [primary] + replicas }
+    var everyone: [Instance] { [primary] + replicas + sentinels }
+    /// All sentinels of this primary, this one included.
+    var voters: Int { sentinels.count + 1 }
+    var majority: Int { voters / 2 + 1 }
+
+    /// The replica that the running failover promotes.
+    var promoted: Instance? {
+        switch failover?.phase {
+        case .sendReplicaOfNoOne(let instance), .waitPromotion(let instance), .reconfigureReplicas(let instance),
+            .updateConfiguration(let instance):
+            instance
+        default: nil
+        }
+    }
+
+    /// Where clients find the primary: during a failover, from the promotion on, the new one.
+    var currentPrimary: Instance {
+        switch failover?.phase {
+        case .reconfigureReplicas(let instance), .updateConfiguration(let instance): instance
+        default: primary
+        }
+    }
+}
+
+/// A failover from the start of the election to the change of configuration.
+struct Failover {
+    /// What the failover waits for.
+    enum Phase {
+        /// Votes.
+        case waitStart
+        /// Enough replicas to stop following the old primary (only with a write quorum).
+        case fencing
+        /// Fresh offsets of the replicas.
+        case selectReplica
+        /// A link to the chosen replica.
+        case sendReplicaOfNoOne(Instance)
+        /// The chosen replica to say that it is a primary.
+        case waitPromotion(Instance)
+        /// The other replicas to follow the new primary.
+        case reconfigureReplicas(Instance)
+        /// Nothing: the next step makes the promoted replica the primary of the configuration.
+        case updateConfiguration(Instance)
+
+        /// The word in `failover-state` of SENTINEL MASTERS.
+        var name: String {
+            switch self {
+            case .waitStart: "wait_start"
+            case .fencing: "fencing"
+            case .selectReplica: "select_slave"
+            case .sendReplicaOfNoOne: "send_slaveof_noone"
+            case .waitPromotion: "wait_promotion"
+            case .reconfigureReplicas: "reconf_slaves"
+            case .updateConfiguration: "update_config"
+            }
+        }
+    }
+
+    let epoch: Epoch
+    let startedAt: Milliseconds
+    /// Ordered by an operator: goes on without votes if it must.
+    let isForced: Bool
+    var phase = Phase.waitStart
+    var phaseSince: Milliseconds
+    var lastPromotionOrder: Milliseconds = 0
+
+    /// Whether a replica may have been told to become a primary already.
+    var isBeyondReturn: Bool {
+        switch phase {
+        case .waitStart, .fencing, .selectReplica, .sendReplicaOfNoOne: false
+        case .waitPromotion, .reconfigureReplicas, .updateConfiguration: true
+        }
+    }
+}
