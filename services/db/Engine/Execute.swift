@@ -189,24 +189,4 @@ extension Engine {
         default: false
         }
     }
-
-    /// The timeout of a blocking command, milliseconds, 0: for ever. Replies with Redis's error and returns nil when the
-    /// argument is none.
-    public func blockingTimeout(_ id: CommandID, _ c: Invocation) -> Int64? {
-        let isFirst = id == .bzmpop || id == .blmpop
-        guard let seconds = parseDouble(c[isFirst ? 1 : c.count - 1]), seconds.isFinite || seconds < 0 else {
-            c.reply.error("ERR timeout is not a float or out of range")
-            return nil
-        }
-        if seconds < 0 {
-            c.reply.error("ERR timeout is negative")
-            return nil
-        }
-        let milliseconds = (seconds * 1000).rounded(.up)
-        guard milliseconds < 0x1p62 else {
-            c.reply.error("ERR timeout is out of range")
-            return nil
-        }
-        return Int64(milliseconds)
-    }
 }
