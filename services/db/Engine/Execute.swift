@@ -165,8 +165,6 @@ extension Engine {
         case .zscore: zscore(c)
         case .zunion: zcombine(c, .union, "zunion")
         case .zunionstore: zcombineAndStore(c, .union, "zunionstore")
-        // Where nothing can block, in a transaction or a script, a blocking command only tries.
-        case .bzmpop, .bzpopmax, .bzpopmin: if !tryServeBlocking(id, c) { c.reply.nullArray() }
         default: return false
         }
         return true
