@@ -19,7 +19,7 @@ public struct KeyView {
         case .hash: HashValue(word: entry.word).count
         case .set: SetValue(word: entry.word).count
         case .list: 0
-        case .sortedSet: 0
+        case .sortedSet: SortedSetValue(word: entry.word).count
         }
     }
 
@@ -32,7 +32,10 @@ public struct KeyView {
         if kind == .hash { HashValue(word: entry.word).forEach(body) }
     }
 
-    public func forEachScored(_ body: (_ member: ByteView, _ score: Double) -> Void) {}
+    /// The members of a sorted set in order.
+    public func forEachScored(_ body: (_ member: ByteView, _ score: Double) -> Void) {
+        if kind == .sortedSet { SortedSetValue(word: entry.word).forEach(body) }
+    }
 }
 
 /// A collection that is being loaded: filled first, put under its key at the end.
@@ -40,6 +43,7 @@ public struct CollectionBuilder {
     enum Value {
         case hash(HashValue)
         case set(SetValue)
+        case sortedSet(SortedSetValue)
     }
 
     let engine: Engine
@@ -60,15 +64,28 @@ public struct CollectionBuilder {
         }
     }
 
-    public mutating func add(member: ByteView, score: Double) {}
+    /// A score that is not a number has no place in an order: such a member is left out.
+    public mutating func add(member: ByteView, score: Double) {
+        guard case .sortedSet(var sortedSet) = value, !score.isNaN else { return }
+        if let former = sortedSet.score(engine, member) {
+            sortedSet.update(engine, member, from: former, to: score)
+        } else {
+            sortedSet.insert(engine, member, score)
+        }
+        value = .sortedSet(sortedSet)
+    }
 }
 
 extension Engine {
-    /// Begins a collection of `kind`, which must not be a string.
+    /// Begins a collection of `kind`, which must not be a string. The hint may lie: it is believed to a limit.
     public func beginLoading(_ kind: EntryKind, countHint: Int) -> CollectionBuilder? {
-        switch kind {
+        let countHint = min(countHint, 1 << 16)
+        return switch kind {
         case .hash: CollectionBuilder(engine: self, value: .hash(HashValue.make(self, expectedCount: countHint)))
         case .set: CollectionBuilder(engine: self, value: .set(SetValue.make(self, expectedCount: countHint)))
+        case .sortedSet:
+            CollectionBuilder(
+                engine: self, value: .sortedSet(SortedSetValue.make(self, expectedCount: countHint)))
         default: nil
         }
     }
@@ -80,6 +97,7 @@ extension Engine {
         switch builder.value {
         case .hash(let value): _ = insertCollection(database, key, hash, .hash, value.word, expiry: expiry)
         case .set(let value): _ = insertCollection(database, key, hash, .set, value.word, expiry: expiry)
+        case .sortedSet(let value): _ = insertCollection(database, key, hash, .sortedSet, value.word, expiry: expiry)
         }
     }
 
