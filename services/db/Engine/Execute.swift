@@ -58,6 +58,26 @@ extension Engine {
         case .setnx: setnx(c)
         case .setrange: setrange(c)
         case .strlen: strlen(c)
+        // Lists
+        case .lindex: lindex(c)
+        case .linsert: linsert(c)
+        case .llen: llen(c)
+        case .lmove: lmove(c)
+        case .lmpop: lmpop(c)
+        case .lpop: pop(c, .head, name: "lpop")
+        case .lpos: lpos(c)
+        case .lpush: push(c, .head, onlyIfThere: false)
+        case .lpushx: push(c, .head, onlyIfThere: true)
+        case .lrange: lrange(c)
+        case .lrem: lrem(c)
+        case .lset: lset(c)
+        case .ltrim: ltrim(c)
+        case .rpop: pop(c, .tail, name: "rpop")
+        case .rpoplpush: rpoplpush(c)
+        case .rpush: push(c, .tail, onlyIfThere: false)
+        case .rpushx: push(c, .tail, onlyIfThere: true)
+        case .sort: sort(c, mayStore: true)
+        case .sortReadOnly: sort(c, mayStore: false)
         // Keys
         case .copy: copy(c)
         case .dbsize: c.reply.integer(keyCount(c.database))
@@ -92,5 +112,14 @@ extension Engine {
     /// One attempt of a blocking command in its non-blocking form.
     ///
     /// - Returns: true when it was served: replied and propagated. False: it would have to wait, and nothing was written.
-    public func tryServeBlocking(_ id: CommandID, _ c: Invocation) -> Bool { false }
+    public func tryServeBlocking(_ id: CommandID, _ c: Invocation) -> Bool {
+        switch id {
+        case .blpop: serveBlockingPop(c, .head)
+        case .brpop: serveBlockingPop(c, .tail)
+        case .blmove: serveBlockingMove(c)
+        case .brpoplpush: serveBlockingRotate(c)
+        case .blmpop: serveBlockingMultiplePop(c)
+        default: false
+        }
+    }
 }

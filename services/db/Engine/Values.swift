@@ -7,7 +7,8 @@ extension Engine {
         switch entry.kind {
         case .inlineString: break
         case .blobString: entry.blob.destroy(slab)
-        case .list, .set, .sortedSet, .hash: destroyCollection(entry)
+        case .list: destroyList(entry)
+        case .set, .sortedSet, .hash: destroyCollection(entry)
         }
     }
 
@@ -32,7 +33,8 @@ extension Engine {
             if parseInteger(entry.string) != nil { return "int" }
             return entry.inlineValueLength <= 44 ? "embstr" : "raw"
         case .blobString: return "raw"
-        case .list, .set, .sortedSet, .hash: return "unknown"
+        case .list: return listEncodingName(entry)
+        case .set, .sortedSet, .hash: return "unknown"
         }
     }
 
@@ -41,7 +43,8 @@ extension Engine {
         switch entry.kind {
         case .inlineString: entry.blockBytes + 8
         case .blobString: entry.blockBytes + 8 + Blob.headerBytes + entry.blob.capacity
-        case .list, .set, .sortedSet, .hash: entry.blockBytes + 8
+        case .list: listMemoryUsage(entry, samples: samples)
+        case .set, .sortedSet, .hash: entry.blockBytes + 8
         }
     }
 
@@ -92,7 +95,8 @@ extension Engine {
         switch source.kind {
         case .inlineString, .blobString:
             setString(database, key, hash(key), source.string, expiry: expiry)
-        case .list, .set, .sortedSet, .hash:
+        case .list: duplicateList(source, to: database, key: key, expiry: expiry)
+        case .set, .sortedSet, .hash:
             duplicateCollection(source, to: database, key: key, expiry: expiry)
         }
     }
