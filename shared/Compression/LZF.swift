@@ -7,7 +7,7 @@ import ByteStorage
 //   lllooooo [llllllll] oooooooo  a copy of length lll + 2 (lll = 7: a length byte follows and is added) from
 //                                 distance ooooo:oooooooo + 1 back in the output
 // The decoder trusts nothing: each item is checked against both ends before a byte moves. The encoder is greedy with
-// one candidate per three-byte hash, like any LZF encoder; it is off by default, since snapshots are compressed as a whole.
+// one candidate per three-byte hash, like any LZF encoder; it is off by default, since snapshots are compressed whole.
 
 public enum LZF {
     static let longestLiteral = 32

@@ -155,7 +155,9 @@ public final class Reactor {
         if !ready.isEmpty {
             ready.withUnsafeBufferPointer { handler?.process($0) }
         }
-        if let deadline = timers.nextDeadline, deadline <= monotonicNow { timers.run(until: monotonicNow) }
+        if let deadline = timers.nextDeadline, deadline <= monotonicNow {
+            for body in timers.takeDue(until: monotonicNow) { body() }
+        }
         checkDeadlines()
         handler?.endTurn()
         flushAll()

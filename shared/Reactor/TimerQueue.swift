@@ -33,14 +33,14 @@ struct TimerQueue {
     /// Monotonic milliseconds of the earliest timer.
     var nextDeadline: Int64? { heap.first?.deadline }
 
-    /// Runs what is due. A body may add timers: those due run in the next call.
-    mutating func run(until now: Int64) {
-        var due: [Item] = []
+    /// Takes what is due off the queue, for the caller to run: bodies may add timers, so they cannot run in here.
+    mutating func takeDue(until now: Int64) -> [() -> Void] {
+        var due: [() -> Void] = []
         while let first = heap.first, first.deadline <= now {
-            if live.remove(first.id) != nil { due.append(first) }
+            if live.remove(first.id) != nil { due.append(first.body) }
             removeFirst()
         }
-        for item in due { item.body() }
+        return due
     }
 
     private mutating func removeFirst() {

@@ -195,9 +195,8 @@ public struct Engine {
 
     /// Bytes held by entries, values and tables.
     public var usedBytes: Int {
-        var total = state.pointee.slab.state.pointee.allocatedBytes + state.pointee.structureBytes
-        for index in 0..<databaseCount { total += table(index).bucketBytes }
-        return total
+        let slab = state.pointee.slab.state
+        return slab.pointee.allocatedBytes + slab.pointee.tableBytes + state.pointee.structureBytes
     }
 
     // MARK: Batches: used by the server to hide memory latency over many commands

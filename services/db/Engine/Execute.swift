@@ -76,6 +76,9 @@ extension Engine {
         case .rpoplpush: rpoplpush(c)
         case .rpush: push(c, .tail, onlyIfThere: false)
         case .rpushx: push(c, .tail, onlyIfThere: true)
+        // Where nothing can block, in a transaction or a script, a blocking command only tries.
+        case .blpop, .brpop, .blmpop: if !tryServeBlocking(id, c) { c.reply.nullArray() }
+        case .blmove, .brpoplpush: if !tryServeBlocking(id, c) { c.reply.null() }
         case .sort: sort(c, mayStore: true)
         case .sortReadOnly: sort(c, mayStore: false)
         // Keys
@@ -104,14 +107,61 @@ extension Engine {
         case .touch: touchCommand(c)
         case .ttl: timeToLive(c, unit: .seconds)
         case .type: type(c)
-        default: return false
+        default: return dispatchCollections(id, c)
         }
         return true
     }
 
-    /// One attempt of a blocking command in its non-blocking form.
+    private func dispatchCollections(_ id: CommandID, _ c: Invocation) -> Bool {
+        switch id {
+        // Hashes
+        case .hdel: hdel(c)
+        case .hexists: hexists(c)
+        case .hget: hget(c)
+        case .hgetall: hgetall(c)
+        case .hincrby: hincrby(c)
+        case .hincrbyfloat: hincrbyfloat(c)
+        case .hkeys: hkeys(c)
+        case .hlen: hlen(c)
+        case .hmget: hmget(c)
+        case .hmset: hset(c, repliesOK: true)
+        case .hrandfield: hrandfield(c)
+        case .hscan: hscan(c)
+        case .hset: hset(c, repliesOK: false)
+        case .hsetnx: hsetnx(c)
+        case .hstrlen: hstrlen(c)
+        case .hvals: hvals(c)
+        // Sets
+        case .sadd: sadd(c)
+        case .scard: scard(c)
+        case .sdiff: sdiff(c)
+        case .sdiffstore: sdiffstore(c)
+        case .sinter: sinter(c)
+        case .sintercard: sintercard(c)
+        case .sinterstore: sinterstore(c)
+        case .sismember: sismember(c)
+        case .smembers: smembers(c)
+        case .smismember: smismember(c)
+        case .smove: smove(c)
+        case .spop: spop(c)
+        case .srandmember: srandmember(c)
+        case .srem: srem(c)
+        case .sscan: sscan(c)
+        case .sunion: sunion(c)
+        case .sunionstore: sunionstore(c)
+        default: return false
+        }
+        return true
+    }
+}
+
+// MARK: Blocking commands
+
+extension Engine {
+    /// The non-blocking try of a blocking command.
     ///
-    /// - Returns: true when it was served: replied and propagated. False: it would have to wait, and nothing was written.
+    /// - Returns: true when it was served, or failed: the reply is written, and what changed is propagated in the
+    ///   non-blocking form. False when it would block: nothing is written.
     public func tryServeBlocking(_ id: CommandID, _ c: Invocation) -> Bool {
         switch id {
         case .blpop: serveBlockingPop(c, .head)

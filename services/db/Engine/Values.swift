@@ -8,11 +8,18 @@ extension Engine {
         case .inlineString: break
         case .blobString: entry.blob.destroy(slab)
         case .list: destroyList(entry)
-        case .set, .sortedSet, .hash: destroyCollection(entry)
+        case .set, .sortedSet, .hash: destroyCollection(entry.kind, entry.word)
         }
     }
 
-    private func destroyCollection(_ entry: Entry) {}
+    /// Frees a collection that is under no key.
+    func destroyCollection(_ kind: EntryKind, _ word: UInt) {
+        switch kind {
+        case .hash: HashValue(word: word).destroy(self)
+        case .set: SetValue(word: word).destroy(self)
+        case .inlineString, .blobString, .list, .sortedSet: break
+        }
+    }
 
     /// The name that TYPE and SCAN TYPE use.
     func typeName(_ entry: Entry) -> StaticString {
@@ -33,8 +40,10 @@ extension Engine {
             if parseInteger(entry.string) != nil { return "int" }
             return entry.inlineValueLength <= 44 ? "embstr" : "raw"
         case .blobString: return "raw"
+        case .hash: return HashValue(word: entry.word).encodingName
+        case .set: return SetValue(word: entry.word).encodingName
         case .list: return listEncodingName(entry)
-        case .set, .sortedSet, .hash: return "unknown"
+        case .sortedSet: return "unknown"
         }
     }
 
@@ -43,8 +52,10 @@ extension Engine {
         switch entry.kind {
         case .inlineString: entry.blockBytes + 8
         case .blobString: entry.blockBytes + 8 + Blob.headerBytes + entry.blob.capacity
+        case .hash: entry.blockBytes + 8 + HashValue(word: entry.word).memoryUsage(samples: samples)
+        case .set: entry.blockBytes + 8 + SetValue(word: entry.word).memoryUsage(samples: samples)
         case .list: listMemoryUsage(entry, samples: samples)
-        case .set, .sortedSet, .hash: entry.blockBytes + 8
+        case .sortedSet: entry.blockBytes + 8
         }
     }
 
@@ -101,5 +112,13 @@ extension Engine {
         }
     }
 
-    private func duplicateCollection(_ source: Entry, to database: Int, key: ByteView, expiry: Int64?) {}
+    private func duplicateCollection(_ source: Entry, to database: Int, key: ByteView, expiry: Int64?) {
+        let word: UInt
+        switch source.kind {
+        case .hash: word = HashValue(word: source.word).duplicate(self).word
+        case .set: word = SetValue(word: source.word).duplicate(self).word
+        case .inlineString, .blobString, .list, .sortedSet: return
+        }
+        insertCollection(database, key, hash(key), source.kind, word, expiry: expiry)
+    }
 }

@@ -1,7 +1,7 @@
 import ByteStorage
 import CLinux
 
-// Writes the append-only log: the side of the worker thread. AOFWriter.swift describes how the two sides share the file.
+// Writes the append-only log: the side of the worker thread. AOFWriter.swift describes how the two share the file.
 
 /// `@unchecked Sendable`: `shared` is guarded by `monitor`; `file` and `manifest` belong to the worker while `shared`
 /// says that it is busy or has tasks, to the loop otherwise (the lock that is taken to find out orders the accesses).

@@ -5,9 +5,9 @@ import Compression
 // A buffered, pulled stream of bytes for the readers of snapshots and logs.
 //
 // The readers want contiguous views without copies, so the source keeps unread bytes in one buffer and refills it from
-// a closure (a file, a decompressor, a socket). It grows by doubling as bytes arrive: a length found in the data is asked
-// for, never allocated for, so a damaged length costs nothing but an error. The checksum over what was consumed is
-// computed lazily, in large runs, when the buffer is compacted.
+// a closure (a file, a decompressor, a socket). It grows by doubling as bytes arrive: a length found in the data is
+// asked for, never allocated for, so a damaged length costs nothing but an error. The checksum over what was consumed
+// is computed lazily, in large runs, when the buffer is compacted.
 //
 // Layout: `[... checksummed ... start)[start ... end) unread [end ... capacity) free`; `baseOffset` is the stream's
 // offset of the buffer's first byte.

@@ -14,7 +14,7 @@ public struct LoadProgress: Sendable, Equatable {
 /// An open file that is read once from front to back. Owned by one thread.
 final class FileFeed {
     let path: String
-    let size: Int64
+    private(set) var size: Int64 = 0
     private let descriptor: Int32
     private(set) var bytesRead: Int64 = 0
     private var decoder: LZ4FrameReader?
@@ -26,14 +26,16 @@ final class FileFeed {
 
     init(path: String) throws(PersistenceError) {
         self.path = path
-        packed = .create(capacity: 64)
         descriptor = try Files.open(path, O_RDONLY)
+        packed = .create(capacity: 64)
         size = try Files.size(descriptor, path)
         posix_fadvise(descriptor, 0, 0, Int32(POSIX_FADV_SEQUENTIAL))
         packed.commit(try Files.read(descriptor, packed.reserve(4), 4, path))
         bytesRead = Int64(packed.count)
         if packed.view.array == LZ4Frame.magic {
-            do throws(LZ4FrameError) { decoder = try LZ4FrameReader() } catch { throw PersistenceError(.system, error.description) }
+            do throws(LZ4FrameError) { decoder = try LZ4FrameReader() } catch {
+                throw PersistenceError(.system, error.description)
+            }
         }
     }
 

@@ -130,8 +130,8 @@ private final class SnapshotWorker: @unchecked Sendable {
         self.finalPath = finalPath
         self.settings = settings
         self.notify = notify
-        packed = .create(capacity: 4096)
         descriptor = try Files.open(temporaryPath, O_WRONLY | O_CREAT | O_TRUNC)
+        packed = .create(capacity: 4096)
         if case .lz4(let level) = settings.compression {
             do throws(LZ4FrameError) { encoder = try LZ4FrameWriter(level: level) } catch {
                 throw PersistenceError(.system, error.description)
@@ -141,8 +141,7 @@ private final class SnapshotWorker: @unchecked Sendable {
     }
 
     deinit {
-        // On an initialiser that failed half-way the file is closed here too.
-        if descriptor >= 0 { close(descriptor) }
+        close(descriptor)
         packed.destroy()
         for chunk in shared.chunks + shared.freeChunks { chunk.destroy() }
     }

@@ -4,7 +4,7 @@ import CLinux
 
 /// A mutex and one condition that belongs to it.
 ///
-/// `@unchecked Sendable`: the two pthread objects are made for use from several threads and live as long as the monitor.
+/// `@unchecked Sendable`: the two pthread objects are made for use from several threads, and live as long as it does.
 final class Monitor: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)

@@ -156,3 +156,20 @@ extension SentinelStateMachine {
         group(name).map { ($0.leader, $0.leaderEpoch) }
     }
 }
+
+extension SentinelStateMachine {
+    /// Where commands may be sent now, by the host as it was configured; nil while the primary is down, is being replaced
+    /// or does not act as one.
+    public func servingPrimary(named name: String) -> Endpoint? {
+        guard let current = group(name)?.currentPrimary, !current.isSubjectivelyDown, current.isConnected,
+            current.reportedRole == .primary, current.informationRefreshed != nil
+        else { return nil }
+        return current.endpoint
+    }
+
+    /// What the dbs of a monitored primary ask for.
+    public func credentials(of name: String) -> (user: String?, password: String)? {
+        guard let group = group(name), let password = group.authPassword else { return nil }
+        return (group.authUser, password)
+    }
+}

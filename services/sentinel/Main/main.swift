@@ -1,1 +1,83 @@
-print("not there yet")
+// dssm-sentinel: options, log, exit codes. Everything else is in SentinelServer.
+//
+// Exit codes: 0 after SHUTDOWN, SIGTERM or SIGINT; 1 when it cannot start; 2 for a wrong command line or settings file.
+
+import Configuration
+import Glibc
+import SentinelServer
+import Telemetry
+
+let usage = """
+    usage: dssm-sentinel <file> [--directive value ...]
+           dssm-sentinel --version | --help
+
+    Watches the primaries named in the file (sentinel monitor ...) together with other sentinels, replaces one that fails,
+    and tells clients where the current one is. The file must be writable: it is where votes and epochs are remembered.
+    Directives on the command line override those of the file.
+
+    """
+
+func fail(_ text: String, _ code: Int32) -> Never {
+    StandardError.print("dssm-sentinel: \(text)")
+    exit(code)
+}
+
+func loadSettings(_ arguments: [String]) throws(ConfigurationError) -> (settings: SentinelSettings, file: String) {
+    let line = try CommandLineDirectives(arguments.filter { $0 != "--sentinel" })
+    guard let file = line.file, file != "-" else {
+        throw ConfigurationError("a settings file is needed, and it must be writable")
+    }
+    let settings = try SentinelSettings(try ConfigurationFile.load(file) + line.directives)
+    // `dir` changes the working folder, the file's name may be relative to the present one.
+    guard let path = realpath(file, nil) else {
+        throw ConfigurationError("cannot be found: \(String(cString: strerror(errno)))", file: file)
+    }
+    defer { free(path) }
+    return (settings, String(cString: path))
+}
+
+func writePIDFile(_ path: String) {
+    let text = Array("\(getpid())\n".utf8)
+    do throws(ConfigurationError) {
+        try ConfigurationFile.write(path, text)
+    } catch {
+        fail("the pidfile cannot be written: \(error)", 1)
+    }
+}
+
+let arguments = Array(CommandLine.arguments.dropFirst())
+if arguments.contains("--help") || arguments.contains("-h") {
+    print(usage, terminator: "")
+    exit(0)
+}
+if arguments.contains("--version") || arguments.contains("-v") {
+    print("dssm-sentinel \(ProductVersion.current)")
+    exit(0)
+}
+if arguments.isEmpty {
+    StandardError.print(usage)
+    exit(2)
+}
+
+do throws(ConfigurationError) {
+    let (settings, file) = try loadSettings(arguments)
+    guard chdir(settings.directory) == 0 else {
+        fail("cannot change to folder '\(settings.directory)': \(String(cString: strerror(errno)))", 2)
+    }
+    let sink = LogSink(service: "sentinel", role: .sentinel, level: settings.logLevel, format: settings.logFormat)
+    guard sink.open(file: settings.logFile) else {
+        fail("the log file '\(settings.logFile)' cannot be opened: \(String(cString: strerror(errno)))", 1)
+    }
+    let server = SentinelServer(settings: settings, file: file, sink: sink)
+    do throws(StartError) {
+        try server.start()
+    } catch {
+        fail("\(error)", 1)
+    }
+    if !settings.pidFile.isEmpty { writePIDFile(settings.pidFile) }
+    server.run()
+    if !settings.pidFile.isEmpty { unlink(settings.pidFile) }
+    exit(server.exitCode)
+} catch {
+    fail("\(error)", 2)
+}

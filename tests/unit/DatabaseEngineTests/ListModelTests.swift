@@ -28,7 +28,7 @@ struct ListModelTests {
     func randomCommands(setting: Int, largest: Int, seed: UInt64) {
         print("seed \(seed)")
         var random = RandomGenerator(seed: seed)
-        let session = ListSession(seed: seed, nodeSetting: setting)
+        let session = CommandRunner(seed: seed, nodeSetting: setting)
         var model: [String] = []
         func number(_ bound: Int) -> Int { Int(random.next(below: UInt64(max(1, bound)))) }
         func index() -> Int { number(model.count * 2 + 3) - model.count - 1 }
@@ -52,25 +52,25 @@ struct ListModelTests {
                 expected = ":\(model.count)"
             case 1, 2:
                 command = ["LPOP", "l"]
-                expected = model.isEmpty ? "$-1" : bulk(model.removeFirst())
+                expected = model.isEmpty ? "nil" : model.removeFirst()
             case 5, 6:
                 command = ["RPOP", "l"]
-                expected = model.isEmpty ? "$-1" : bulk(model.removeLast())
+                expected = model.isEmpty ? "nil" : model.removeLast()
             case 3:
                 let taken = number(6)
                 command = ["LPOP", "l", "\(taken)"]
-                expected = model.isEmpty ? "*-1" : array(Array(model.prefix(taken)))
+                expected = model.isEmpty ? "*nil" : array(Array(model.prefix(taken)))
                 model.removeFirst(min(taken, model.count))
             case 7:
                 let taken = number(6)
                 command = ["RPOP", "l", "\(taken)"]
-                expected = model.isEmpty ? "*-1" : array(model.suffix(taken).reversed())
+                expected = model.isEmpty ? "*nil" : array(model.suffix(taken).reversed())
                 model.removeLast(min(taken, model.count))
             case 8:
                 let index = index()
                 command = ["LINDEX", "l", "\(index)"]
                 let actual = index < 0 ? index + model.count : index
-                expected = model.indices.contains(actual) ? bulk(model[actual]) : "$-1"
+                expected = model.indices.contains(actual) ? model[actual] : "nil"
             case 9, 10:
                 let index = index()
                 command = ["LSET", "l", "\(index)", element]
@@ -115,15 +115,15 @@ struct ListModelTests {
                     let (from, to) = (number(2), number(2))
                     let words = ["LEFT", "RIGHT"]
                     command = ["LMOVE", "l", "l", words[from], words[to]]
-                    expected = "$-1"
+                    expected = "nil"
                     if !model.isEmpty {
                         let moved = from == 0 ? model.removeFirst() : model.removeLast()
                         model.insert(moved, at: to == 0 ? 0 : model.count)
-                        expected = bulk(moved)
+                        expected = moved
                     }
                 }
             }
-            let reply = session.run(command)
+            let reply = session(words: command)
             #expect(reply == expected, "step \(step): \(command.map { String($0.prefix(20)) })")
             if reply != expected { return }
             if step % 16 == 0 || drains && step % 4 == 0 {
@@ -131,20 +131,20 @@ struct ListModelTests {
             }
             #expect((session.list("l") == nil) == model.isEmpty)
         }
-        session.run("DEL l")
+        session("DEL l")
         #expect(session.engine.slab.state.pointee.allocatedBytes == 0, "blocks were lost")
     }
 
     @Test("Every index is found from both ends across many nodes")
     func indexes() throws {
-        let session = ListSession(nodeSetting: 5)
+        let session = CommandRunner(nodeSetting: 5)
         let elements = (0..<203).map { "element-\($0)" }
-        session.run(["RPUSH", "l"] + elements)
+        session(words: ["RPUSH", "l"] + elements)
         let list = try #require(session.list("l"))
         #expect(list.nodeCount > 40)
         for index in 0..<203 {
             #expect(list.cursor(at: index)?.element.string == elements[index])
-            #expect(session.run("LINDEX l \(index - 203)") == bulk(elements[index]))
+            #expect(session("LINDEX l \(index - 203)") == elements[index])
         }
         #expect(list.cursor(at: 203) == nil && list.cursor(at: -1) == nil)
         var backwards: [String] = []
@@ -154,8 +154,8 @@ struct ListModelTests {
 
     @Test("Pushing one by one from either end fills nodes", arguments: ["LPUSH", "RPUSH"])
     func fill(command: String) throws {
-        let session = ListSession()
-        for number in 0..<3000 { session.run("\(command) l value-of-number-\(number)") }
+        let session = CommandRunner()
+        for number in 0..<3000 { session("\(command) l value-of-number-\(number)") }
         let list = try #require(session.list("l"))
         list.checkInvariants()
         var used = 0
@@ -165,12 +165,12 @@ struct ListModelTests {
 
     @Test("A queue of constant length keeps its memory constant")
     func queue() {
-        let session = ListSession()
-        for number in 0..<20 { session.run("RPUSH l job-\(number)") }
+        let session = CommandRunner()
+        for number in 0..<20 { session("RPUSH l job-\(number)") }
         var most = 0
         for number in 20..<5000 {
-            #expect(session.run("LPOP l") == bulk("job-\(number - 20)"))
-            session.run("RPUSH l job-\(number)")
+            #expect(session("LPOP l") == "job-\(number - 20)")
+            session("RPUSH l job-\(number)")
             most = max(most, session.list("l")?.memoryUsage(samples: 0) ?? .max)
         }
         #expect(most < 1024)
@@ -179,14 +179,14 @@ struct ListModelTests {
 
     @Test("A list of one element is small, and one that was long gives its memory back")
     func memory() throws {
-        let session = ListSession()
-        session.run("RPUSH l x")
+        let session = CommandRunner()
+        session("RPUSH l x")
         #expect(try #require(session.list("l")).memoryUsage(samples: 0) <= 72)
-        session.run(["RPUSH", "l"] + (0..<600).map { "element-\($0)" })
-        session.run("LTRIM l 0 0")
+        session(words: ["RPUSH", "l"] + (0..<600).map { "element-\($0)" })
+        session("LTRIM l 0 0")
         #expect(try #require(session.list("l")).memoryUsage(samples: 0) < 400)
-        session.run(["RPUSH", "l"] + (0..<600).map { "element-\($0)" })
-        for _ in 0..<600 { session.run("LPOP l") }
+        session(words: ["RPUSH", "l"] + (0..<600).map { "element-\($0)" })
+        for _ in 0..<600 { session("LPOP l") }
         #expect(session.elements("l") == ["element-599"])
         #expect(try #require(session.list("l")).memoryUsage(samples: 0) < 400)
     }
@@ -195,18 +195,18 @@ struct ListModelTests {
     func crumbs() throws {
         print("seed 51")
         var random = RandomGenerator(seed: 51)
-        let session = ListSession()
+        let session = CommandRunner()
         var model = (0..<3000).map { "element-number-\($0)" }
-        session.run(["RPUSH", "l"] + model)
+        session(words: ["RPUSH", "l"] + model)
         for step in 0..<1500 {
             let place = Int(random.next(below: UInt64(model.count)))
-            session.run(["LINSERT", "l", "BEFORE", model[place], "inserted-\(step)"])
+            session(words: ["LINSERT", "l", "BEFORE", model[place], "inserted-\(step)"])
             model.insert("inserted-\(step)", at: place)
         }
         #expect(session.elements("l") == model)
         var kept: [String] = []
         for element in model {
-            if random.next(below: 16) == 0 { kept.append(element) } else { session.run(["LREM", "l", "1", element]) }
+            if random.next(below: 16) == 0 { kept.append(element) } else { session(words: ["LREM", "l", "1", element]) }
         }
         #expect(session.elements("l") == kept)
         let list = try #require(session.list("l"))

@@ -20,7 +20,7 @@ typealias Model = [Int: [[UInt8]: ModelEntry]]
 func bytes(_ text: String) -> [UInt8] { [UInt8](text.utf8) }
 
 /// Gathers what a reader delivers, and refuses what a keyspace would: duplicates.
-struct ModelSink: RDBSink {
+struct ModelSink: AOFSink {
     var databases: Model = [:]
     var auxiliary: [String: String] = [:]
     var functions: [[UInt8]] = []

@@ -166,6 +166,8 @@ final class TemporaryFolder {
         try #require(fwrite(bytes, 1, bytes.count, file) == bytes.count)
     }
 
+    func delete(_ name: String) throws { try #require(unlink(path(name)) == 0) }
+
     func exists(_ name: String) -> Bool { access(path(name), F_OK) == 0 }
 
     func names(_ folder: String = "") -> [String] {

@@ -64,10 +64,7 @@ extension Engine {
         source.removeOne(slab, from)
         changed(c.database, c[1], 0)
         notify(.list, from == .head ? "lpop" : "rpop", c.database, c[1])
-        if source.count == 0 {
-            deleteKey(c.database, c[1])
-            notify(.generic, "del", c.database, c[1])
-        }
+        if source.count == 0 { deleteEmptied(c.database, c[1]) }
         moved()
         return true
     }

@@ -86,6 +86,17 @@ extension Engine {
         insertCursor(c, cursor, elementBytes: out.count - start)
     }
 
+    /// Replies everything that `emit` writes, with cursor 0: for collections in a compact encoding, and for absent keys.
+    func replyWholeScan(_ c: Invocation, _ emit: () -> Int) {
+        let out = c.reply.out
+        let start = out.count
+        let elements = emit()
+        c.reply.insertArrayHeader(elements, at: out.end - (out.count - start))
+        insertCursor(c, 0, elementBytes: out.count - start)
+    }
+
+    func replyEmptyScan(_ c: Invocation) { replyWholeScan(c) { 0 } }
+
     /// Puts `*2` and the cursor before the elements just written.
     func insertCursor(_ c: Invocation, _ cursor: UInt64, elementBytes: Int) {
         let out = c.reply.out

@@ -83,13 +83,13 @@ extension Engine {
             request.isAlphabetic = true
             request.weights = nil
         }
-        let copies = OutputBuffer.create()
+        var copies = ByteStrings()
         let scratch = OutputBuffer.create()
         defer {
             copies.destroy()
             scratch.destroy()
         }
-        let elements = entry.map { sortElements($0, copies, isDescending: request.isDescending) } ?? []
+        let elements = entry.map { sortElements($0, &copies, isDescending: request.isDescending) } ?? []
         var items = elements.map { SortItem(element: $0) }
         if request.isSorted {
             guard weigh(c, &items, request, scratch) else {
@@ -111,17 +111,18 @@ extension Engine {
     /// The elements of a list, set or sorted set. `copies` holds those that do not lie in memory as text.
     ///
     /// - Parameter isDescending: a sorted set comes in the order of its scores, or in the reverse one.
-    private func sortElements(_ entry: Entry, _ copies: OutputBuffer, isDescending: Bool) -> [ByteView] {
+    private func sortElements(_ entry: Entry, _ copies: inout ByteStrings, isDescending: Bool) -> [ByteView] {
         var elements: [ByteView] = []
-        if entry.kind == .list {
+        switch entry.kind {
+        case .list:
             elements.reserveCapacity(entry.list.count)
             entry.list.forEach(.max) { elements.append($0) }
+            return elements
+        case .set: SetValue(word: entry.word).forEach { copies.append($0) }
+        case .sortedSet, .hash, .inlineString, .blobString: break
         }
-        return elements
+        return (0..<copies.count).map { copies[$0] }
     }
-
-    /// The value of a hash's field, for patterns with an arrow.
-    private func sortHashField(_ entry: Entry, _ field: ByteView) -> ByteView? { nil }
 
     // MARK: Order
 
@@ -239,7 +240,7 @@ extension Engine {
         scratch.append(pattern.slice(star + 1, keyEnd))
         let key = scratch.view
         guard let entry = findToRead(c.database, key, hash(key)) else { return nil }
-        if let field { return entry.kind == .hash ? sortHashField(entry, field) : nil }
+        if let field { return entry.kind == .hash ? HashValue(word: entry.word).get(self, field) : nil }
         return entry.kind.isString ? entry.string : nil
     }
 }

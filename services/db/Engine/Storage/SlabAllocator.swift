@@ -17,6 +17,8 @@ struct SlabAllocator {
         var chunkEnd: UInt = 0
         var allocatedBytes = 0
         var reservedBytes = 0
+        /// Bytes of the bucket arrays of all tables that draw their entries from here.
+        var tableBytes = 0
     }
 
     static let largestSlab = 512

@@ -43,6 +43,8 @@ struct Table {
     static let slotsPerBucket = 7
     /// From this size on, bucket arrays are mapped instead of allocated, and unmapped in pieces of this size.
     static let mappedBytes = 1 << 20
+    /// What a table's own state takes from malloc, near enough.
+    static let stateBytes = 128
     /// What `giveBackPiece` keeps of the moved part.
     static let keptBytes = 64 << 10
 
@@ -51,6 +53,7 @@ struct Table {
     init(hash: KeyedHash, slab: SlabAllocator, buckets: Int = 1) {
         state = .allocate(capacity: 1)
         let current = Table.makeBuckets(buckets)
+        slab.state.pointee.tableBytes &+= current.bytes &+ Table.stateBytes
         state.initialize(
             to: State(current: current, old: Buckets(base: current.base, mask: 0, count: 0), hash: hash, slab: slab))
     }
@@ -71,14 +74,18 @@ struct Table {
     /// Frees the bucket arrays and the state, not the entries.
     func destroy() {
         if isRehashing { releaseOld() }
-        Table.release(state.pointee.current, from: 0)
+        account(-(state.pointee.current.bytes + Table.stateBytes))
+        Table.release(state.pointee.current)
         state.deinitialize(count: 1)
         state.deallocate()
     }
 
-    private static func release(_ buckets: Buckets, from: Int) {
+    /// Keeps the sum over all tables that `Engine.usedBytes` reports.
+    @inline(__always) private func account(_ bytes: Int) { state.pointee.slab.state.pointee.tableBytes &+= bytes }
+
+    private static func release(_ buckets: Buckets) {
         if buckets.bytes >= mappedBytes {
-            if from < buckets.bytes { munmap(buckets.base + from, buckets.bytes - from) }
+            munmap(buckets.base, buckets.bytes)
         } else {
             buckets.base.deallocateFromMalloc()
         }
@@ -118,7 +125,8 @@ struct Table {
     }
 
     @inline(__always) private func findSlot(_ buckets: Buckets, _ key: ByteView, _ hash: UInt64) -> Slot? {
-        var index = UInt(truncatingIfNeeded: hash) & buckets.mask
+        let home = UInt(truncatingIfNeeded: hash) & buckets.mask
+        var index = home
         let pattern = Table.tag(hash) &* Table.tagOnes
         while true {
             let bucket = buckets.bucket(index)
@@ -135,6 +143,8 @@ struct Table {
             }
             if meta >> 56 == 0 { return nil }
             index = (index &+ 1) & buckets.mask
+            // In a table of a few buckets every counter can be over 0 at once.
+            if index == home { return nil }
         }
     }
 
@@ -146,6 +156,13 @@ struct Table {
     /// The slot of `key`, whose hash is `hash`.
     @inline(__always) func find(_ key: ByteView, _ hash: UInt64) -> Slot? {
         if isRehashing { rehashStep(2) }
+        if let slot = findSlot(state.pointee.current, key, hash) { return slot }
+        if state.pointee.old.count != 0 { return findSlot(state.pointee.old, key, hash) }
+        return nil
+    }
+
+    /// Like `find`, but moves nothing: slots of other keys stay valid, and a walk over the table may go on.
+    @inline(__always) func peek(_ key: ByteView, _ hash: UInt64) -> Slot? {
         if let slot = findSlot(state.pointee.current, key, hash) { return slot }
         if state.pointee.old.count != 0 { return findSlot(state.pointee.old, key, hash) }
         return nil
@@ -211,6 +228,7 @@ struct Table {
         let target = grow ? buckets * 2 : buckets / 4
         state.pointee.old = state.pointee.current
         state.pointee.current = Table.makeBuckets(target)
+        account(state.pointee.current.bytes)
         state.pointee.rehashIndex = 0
         state.pointee.oldFreed = 0
         if target <= 64 { rehashStep(buckets) }
@@ -220,9 +238,10 @@ struct Table {
     func reserve(_ expected: Int) {
         guard count == 0, !isRehashing else { return }
         var buckets = 1
-        while buckets * 28 < expected * 5, buckets < 1 << 40 { buckets *= 2 }
+        while buckets * 28 / 5 < expected, buckets < 1 << 40 { buckets *= 2 }
         guard buckets > Int(state.pointee.current.mask + 1) else { return }
-        Table.release(state.pointee.current, from: 0)
+        account((buckets << 6) - state.pointee.current.bytes)
+        Table.release(state.pointee.current)
         state.pointee.current = Table.makeBuckets(buckets)
         state.pointee.old = Buckets(base: state.pointee.current.base, mask: 0, count: 0)
     }
@@ -258,12 +277,16 @@ struct Table {
         // Entries beyond the moved part may have their home in it: keep the last pages, so that their counters stay.
         // (A run of full buckets longer than that cannot occur at the loads at which the table is resized.)
         let upTo = moved - Table.keptBytes
-        if upTo > state.pointee.oldFreed { madvise(old.base + state.pointee.oldFreed, upTo - state.pointee.oldFreed, MADV_DONTNEED) }
-        state.pointee.oldFreed = moved - Table.keptBytes
+        if upTo > state.pointee.oldFreed {
+            madvise(old.base + state.pointee.oldFreed, upTo - state.pointee.oldFreed, MADV_DONTNEED)
+            account(state.pointee.oldFreed - upTo)
+            state.pointee.oldFreed = upTo
+        }
     }
 
     private func releaseOld() {
-        Table.release(state.pointee.old, from: 0)
+        account(state.pointee.oldFreed - state.pointee.old.bytes)
+        Table.release(state.pointee.old)
         state.pointee.old = Buckets(base: state.pointee.current.base, mask: 0, count: 0)
         state.pointee.rehashIndex = .max
     }
@@ -275,6 +298,25 @@ struct Table {
         for buckets in isRehashing ? [state.pointee.current, state.pointee.old] : [state.pointee.current] {
             for index in 0...buckets.mask { forEachSlot(buckets.bucket(index)) { body(Table.entry($0)) } }
         }
+    }
+
+    /// Calls `body` with every entry until it returns false. The table must not change meanwhile; `peek` is allowed.
+    ///
+    /// - Returns: whether the walk went to the end.
+    @discardableResult
+    func forEachWhile(_ body: (Entry) -> Bool) -> Bool {
+        for buckets in isRehashing ? [state.pointee.current, state.pointee.old] : [state.pointee.current] {
+            for index in 0...buckets.mask {
+                let bucket = buckets.bucket(index)
+                var used = bucket.load(as: UInt64.self) & Table.tagMask
+                while used != 0 {
+                    let offset = 8 &+ (used.trailingZeroBitCount & ~7)
+                    guard body(Table.entry((bucket + offset).assumingMemoryBound(to: UInt.self))) else { return false }
+                    used &= used &- 1
+                }
+            }
+        }
+        return true
     }
 
     @inline(__always) private func forEachSlot(_ bucket: UnsafeMutableRawPointer, _ body: (Slot) -> Void) {
@@ -335,31 +377,32 @@ struct Table {
         } while index != home
     }
 
-    /// An entry chosen at random: near enough to uniform for RANDOMKEY, SPOP and eviction samples.
+    /// An entry chosen at random: each with the same probability, except in a table that is nearly empty for its size.
     func randomEntry(_ random: inout RandomGenerator) -> Entry? {
         guard count > 0 else { return nil }
-        while true {
-            let useOld = isRehashing && Int(random.next(below: UInt64(count))) < state.pointee.old.count
-            let buckets = useOld ? state.pointee.old : state.pointee.current
-            if buckets.count == 0 { continue }
-            var index = UInt(random.next(below: UInt64(buckets.mask) + 1))
-            // A sparse table: give up looking for a full bucket by luck and walk on to the next one.
-            for _ in 0...buckets.mask {
-                let bucket = buckets.bucket(index)
-                let used = bucket.load(as: UInt64.self) & Table.tagMask
-                if used != 0 {
-                    var skip = Int(random.next(below: UInt64(used.nonzeroBitCount)))
-                    var rest = used
-                    while skip > 0 {
-                        rest &= rest &- 1
-                        skip -= 1
-                    }
-                    let offset = 8 &+ (rest.trailingZeroBitCount & ~7)
-                    return Table.entry((bucket + offset).assumingMemoryBound(to: UInt.self))
-                }
-                index = (index &+ 1) & buckets.mask
-            }
+        let currentSlots = UInt64(state.pointee.current.mask + 1) * 7
+        let oldSlots = isRehashing ? UInt64(state.pointee.old.mask + 1 - state.pointee.rehashIndex) * 7 : 0
+        // Draw slots until one is in use: about 1 in 1.25 to 20 draws hits. Sparser than that: walk on from a random place.
+        for _ in 0..<200 {
+            let drawn = random.next(below: currentSlots + oldSlots)
+            let isOld = drawn >= currentSlots
+            let position = isOld ? drawn - currentSlots : drawn
+            let buckets = isOld ? state.pointee.old : state.pointee.current
+            let bucket = buckets.bucket((isOld ? state.pointee.rehashIndex : 0) + UInt(position / 7))
+            let shift = position % 7 * 8
+            guard bucket.load(as: UInt64.self) >> shift & 0x80 != 0 else { continue }
+            return Table.entry((bucket + Int(8 + shift)).assumingMemoryBound(to: UInt.self))
         }
+        let buckets = state.pointee.current.count > 0 ? state.pointee.current : state.pointee.old
+        let start = UInt(random.next(below: UInt64(buckets.mask) + 1))
+        for step in 0...buckets.mask {
+            let bucket = buckets.bucket((start &+ step) & buckets.mask)
+            let used = bucket.load(as: UInt64.self) & Table.tagMask
+            if used == 0 { continue }
+            let offset = 8 &+ (used.trailingZeroBitCount & ~7)
+            return Table.entry((bucket + offset).assumingMemoryBound(to: UInt.self))
+        }
+        return nil
     }
 
     /// Traps when the structure is damaged. For tests.
