@@ -61,9 +61,10 @@ let package = Package(
         // db
         library("DatabaseEngine", path: "services/db/Engine", ["ByteStorage", "RESP"]),
         library("DatabasePersistence", path: "services/db/Persistence", ["DatabaseEngine", "ByteStorage", "RESP", "Compression"]),
+        library("DatabaseReplication", path: "services/db/Replication", ["ByteStorage"]),
         library(
             "DatabaseServer", path: "services/db/Server",
-            ["DatabaseEngine", "DatabasePersistence", "ByteStorage", "RESP", "Reactor", "TLS", "Configuration", "Telemetry"]),
+            ["DatabaseEngine", "DatabasePersistence", "DatabaseReplication", "ByteStorage", "RESP", "Reactor", "TLS", "Configuration", "Telemetry"]),
         executable("dssm-db", path: "services/db/Main", ["DatabaseServer", "Configuration", "Telemetry"]),
 
         // sentinel
@@ -93,6 +94,7 @@ let package = Package(
         unitTests("Reactor", ["ByteStorage"]),
         unitTests("DatabaseEngine", ["ByteStorage", "RESP"]),
         unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage", "Compression"]),
+        unitTests("DatabaseReplication", ["ByteStorage"]),
         unitTests("DatabaseServer"),
         unitTests("SentinelCore"),
         unitTests("SentinelServer"),

@@ -139,6 +139,9 @@ public struct EngineState {
     let hash: KeyedHash
     var databases: UnsafeMutablePointer<Database>
     let databaseCount: Int
+    /// The walk that runs, and whether one does, for the hot path.
+    var walk: KeyspaceWalk?
+    var isWalking = false
     /// Bytes of collections' side structures (indexes, tables), kept by those who allocate them.
     var structureBytes = 0
 }

@@ -29,7 +29,7 @@ extension Engine {
     private func evict(_ database: Int, _ entry: Entry) {
         let key = entry.key
         let hash = hash(key)
-        guard let slot = table(database).find(key, hash) else { return }
+        guard let slot = locate(database, key, hash) else { return }
         state.pointee.statistics.evictedKeys += 1
         state.pointee.stream.append(database: database, [ByteView("DEL"), key])
         notify(.evicted, "evicted", database, key)

@@ -130,11 +130,6 @@ extension Engine {
         }
         return true
     }
-
-    /// One attempt of a blocking command in its non-blocking form.
-    ///
-    /// - Returns: true when it was served: replied and propagated. False: it would have to wait, and nothing was written.
-    public func tryServeBlocking(_ id: CommandID, _ c: Invocation) -> Bool { false }
 }
 
 // MARK: Blocking commands
