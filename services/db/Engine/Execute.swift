@@ -58,6 +58,29 @@ extension Engine {
         case .setnx: setnx(c)
         case .setrange: setrange(c)
         case .strlen: strlen(c)
+        // Lists
+        case .lindex: lindex(c)
+        case .linsert: linsert(c)
+        case .llen: llen(c)
+        case .lmove: lmove(c)
+        case .lmpop: lmpop(c)
+        case .lpop: pop(c, .head, name: "lpop")
+        case .lpos: lpos(c)
+        case .lpush: push(c, .head, onlyIfThere: false)
+        case .lpushx: push(c, .head, onlyIfThere: true)
+        case .lrange: lrange(c)
+        case .lrem: lrem(c)
+        case .lset: lset(c)
+        case .ltrim: ltrim(c)
+        case .rpop: pop(c, .tail, name: "rpop")
+        case .rpoplpush: rpoplpush(c)
+        case .rpush: push(c, .tail, onlyIfThere: false)
+        case .rpushx: push(c, .tail, onlyIfThere: true)
+        // Where nothing can block, in a transaction or a script, a blocking command only tries.
+        case .blpop, .brpop, .blmpop: if !tryServeBlocking(id, c) { c.reply.nullArray() }
+        case .blmove, .brpoplpush: if !tryServeBlocking(id, c) { c.reply.null() }
+        case .sort: sort(c, mayStore: true)
+        case .sortReadOnly: sort(c, mayStore: false)
         // Keys
         case .copy: copy(c)
         case .dbsize: c.reply.integer(keyCount(c.database))
@@ -184,6 +207,11 @@ extension Engine {
         case .bzmpop: tryPopFromSeveral(c, countIndex: 2)
         case .bzpopmax: tryPopFirst(c, fromMaximum: true)
         case .bzpopmin: tryPopFirst(c, fromMaximum: false)
+        case .blpop: serveBlockingPop(c, .head)
+        case .brpop: serveBlockingPop(c, .tail)
+        case .blmove: serveBlockingMove(c)
+        case .brpoplpush: serveBlockingRotate(c)
+        case .blmpop: serveBlockingMultiplePop(c)
         default: false
         }
     }

@@ -18,13 +18,14 @@ public struct KeyView {
         case .inlineString, .blobString: 1
         case .hash: HashValue(word: entry.word).count
         case .set: SetValue(word: entry.word).count
-        case .list: 0
+        case .list: entry.list.count
         case .sortedSet: SortedSetValue(word: entry.word).count
         }
     }
 
     /// The elements of a list from head to tail, or the members of a set.
     public func forEachElement(_ body: (ByteView) -> Void) {
+        if kind == .list { entry.list.forEach(.max, body) }
         if kind == .set { SetValue(word: entry.word).forEach(body) }
     }
 
@@ -44,16 +45,26 @@ public struct CollectionBuilder {
         case hash(HashValue)
         case set(SetValue)
         case sortedSet(SortedSetValue)
+        case list(ListLoader)
     }
 
     let engine: Engine
     var value: Value
+    /// An element was too long to be kept.
+    public private(set) var hasRefused = false
+
+    init(engine: Engine, value: Value) {
+        self.engine = engine
+        self.value = value
+    }
 
     /// A member of a set, or the next element of a list.
     public mutating func add(_ element: ByteView) {
         if case .set(var set) = value {
             _ = set.add(engine, element)
             value = .set(set)
+        } else if case .list(let loader) = value, !engine.loadListElement(loader, element) {
+            hasRefused = true
         }
     }
 
@@ -86,7 +97,8 @@ extension Engine {
         case .sortedSet:
             CollectionBuilder(
                 engine: self, value: .sortedSet(SortedSetValue.make(self, expectedCount: countHint)))
-        default: nil
+        case .list: CollectionBuilder(engine: self, value: .list(loadListBegin()))
+        case .inlineString, .blobString: nil
         }
     }
 
@@ -95,6 +107,7 @@ extension Engine {
         deleteKey(database, key)
         let hash = hash(key)
         switch builder.value {
+        case .list(let loader): loadListEnd(loader, database, key, expiry: expiry)
         case .hash(let value): _ = insertCollection(database, key, hash, .hash, value.word, expiry: expiry)
         case .set(let value): _ = insertCollection(database, key, hash, .set, value.word, expiry: expiry)
         case .sortedSet(let value): _ = insertCollection(database, key, hash, .sortedSet, value.word, expiry: expiry)

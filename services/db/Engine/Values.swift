@@ -7,7 +7,8 @@ extension Engine {
         switch entry.kind {
         case .inlineString: break
         case .blobString: entry.blob.destroy(slab)
-        case .list, .set, .sortedSet, .hash: destroyCollection(entry.kind, entry.word)
+        case .list: destroyList(entry)
+        case .set, .sortedSet, .hash: destroyCollection(entry.kind, entry.word)
         }
     }
 
@@ -43,7 +44,7 @@ extension Engine {
         case .hash: return HashValue(word: entry.word).encodingName
         case .set: return SetValue(word: entry.word).encodingName
         case .sortedSet: return SortedSetValue(word: entry.word).encodingName
-        case .list: return "unknown"
+        case .list: return listEncodingName(entry)
         }
     }
 
@@ -55,7 +56,7 @@ extension Engine {
         case .hash: entry.blockBytes + 8 + HashValue(word: entry.word).memoryUsage(samples: samples)
         case .set: entry.blockBytes + 8 + SetValue(word: entry.word).memoryUsage(samples: samples)
         case .sortedSet: entry.blockBytes + 8 + SortedSetValue(word: entry.word).memoryUsage(samples: samples)
-        case .list: entry.blockBytes + 8
+        case .list: listMemoryUsage(entry, samples: samples)
         }
     }
 
@@ -106,7 +107,8 @@ extension Engine {
         switch source.kind {
         case .inlineString, .blobString:
             setString(database, key, hash(key), source.string, expiry: expiry)
-        case .list, .set, .sortedSet, .hash:
+        case .list: duplicateList(source, to: database, key: key, expiry: expiry)
+        case .set, .sortedSet, .hash:
             duplicateCollection(source, to: database, key: key, expiry: expiry)
         }
     }
