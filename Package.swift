@@ -106,7 +106,7 @@ let package = Package(
         unitTests("DatabaseReplication", ["ByteStorage"]),
         unitTests("DatabaseServer"),
         unitTests("SentinelCore"),
-        unitTests("SentinelServer"),
+        unitTests("SentinelServer", ["SentinelCore", "ByteStorage", "RESP", "Reactor", "Configuration", "Telemetry"]),
         unitTests("CertificateIssuing", ["TLS"]),
         .testTarget(
             name: "SentinelSimulationTests", dependencies: ["SentinelCore", "TestSupport"], path: "tests/simulation",
