@@ -208,7 +208,11 @@ struct ListModelTests {
         #expect(session.elements("l") == model)
         var kept: [String] = []
         for element in model {
-            if random.next(below: 16) == 0 { kept.append(element) } else { session(words: ["LREM", "l", "1", element]) }
+            if random.next(below: 16) == 0 {
+                kept.append(element)
+            } else {
+                session(words: ["LREM", "l", "1", element])
+            }
         }
         #expect(session.elements("l") == kept)
         let list = try #require(session.list("l"))

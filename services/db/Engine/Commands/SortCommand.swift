@@ -89,7 +89,8 @@ extension Engine {
             copies.destroy()
             scratch.destroy()
         }
-        let elements = entry.map { sortElements($0, &copies, isReversed: request.isDescending && !request.isSorted) } ?? []
+        let isReversed = request.isDescending && !request.isSorted
+        let elements = entry.map { sortElements($0, &copies, isReversed: isReversed) } ?? []
         var items = elements.map { SortItem(element: $0) }
         if request.isSorted {
             guard weigh(c, &items, request, scratch) else {
