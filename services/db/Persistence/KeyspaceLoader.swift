@@ -87,6 +87,7 @@ public struct KeyspaceLoader: RDBSink {
 
     public mutating func endCollection() throws(SinkRefusal) {
         guard !isSkipping, let builder else { return }
+        if builder.hasRefused { throw SinkRefusal("an element of the list is longer than lists can hold") }
         key.withView { engine.finishLoading(builder, database, $0, expiry: expiry) }
         self.builder = nil
     }

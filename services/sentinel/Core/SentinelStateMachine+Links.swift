@@ -212,6 +212,10 @@ extension SentinelStateMachine {
         {
             return timing.busyInformationPeriod
         }
+        // Replicas find their primary in the seconds after a start or a switch: they should be known soon after.
+        if instance.kind == .primary, now - group.configuredSince < timing.settlingPeriod {
+            return timing.busyInformationPeriod
+        }
         if instance.reportedRole.rawValue != instance.kind.rawValue { return timing.busyInformationPeriod }
         return timing.informationPeriod
     }
