@@ -87,8 +87,20 @@ private struct AlgebraQuery {
     var aggregate = ScoreAggregate.sum
     var withScores = false
 
+    /// ZINTERCARD: its LIMIT.
+    var limit = Int.max
+
+    enum Options {
+        case forReply
+        case forStoring
+        case forCounting
+    }
+
     /// Reads keys and options; replies with the error and returns nil when one is wrong.
-    init?(_ engine: Engine, _ c: Invocation, _ operation: ScoredOperation, countIndex: Int, name: String, stores: Bool) {
+    init?(
+        _ engine: Engine, _ c: Invocation, _ operation: ScoredOperation, countIndex: Int, name: String,
+        _ options: Options
+    ) {
         guard let keyCount = c.integer(countIndex) else { return nil }
         guard keyCount >= 1 else {
             c.reply.error("ERR at least 1 input key is needed for '\(name)' command")
@@ -102,13 +114,16 @@ private struct AlgebraQuery {
         let keys = firstKey..<(firstKey + Int(keyCount))
         guard let found = engine.scoredSources(c, keys) else { return nil }
         sources = found
-        guard readOptions(c, keys.upperBound, operation, stores) else { return nil }
+        guard readOptions(c, keys.upperBound, operation, options) else { return nil }
     }
 
-    private mutating func readOptions(_ c: Invocation, _ first: Int, _ operation: ScoredOperation, _ stores: Bool) -> Bool {
+    private mutating func readOptions(
+        _ c: Invocation, _ first: Int, _ operation: ScoredOperation, _ options: Options
+    ) -> Bool {
+        let isWeighted = operation != .difference && options != .forCounting
         var index = first
         while index < c.count {
-            if operation != .difference, c.isWord(index, "weights"), c.count - index > sources.count {
+            if isWeighted, c.isWord(index, "weights"), c.count - index > sources.count {
                 for number in 0..<sources.count {
                     guard let weight = parseDouble(c[index + 1 + number]) else {
                         c.reply.error("ERR weight value is not a float")
@@ -117,7 +132,7 @@ private struct AlgebraQuery {
                     sources[number].weight = weight
                 }
                 index += sources.count + 1
-            } else if operation != .difference, c.isWord(index, "aggregate"), index + 1 < c.count {
+            } else if isWeighted, c.isWord(index, "aggregate"), index + 1 < c.count {
                 if c.isWord(index + 1, "sum") {
                     aggregate = .sum
                 } else if c.isWord(index + 1, "min") {
@@ -129,9 +144,16 @@ private struct AlgebraQuery {
                     return false
                 }
                 index += 2
-            } else if !stores, c.isWord(index, "withscores") {
+            } else if options == .forReply, c.isWord(index, "withscores") {
                 withScores = true
                 index += 1
+            } else if options == .forCounting, c.isWord(index, "limit"), index + 1 < c.count {
+                guard let value = parseInteger(c[index + 1]), value >= 0 else {
+                    c.reply.error("ERR LIMIT can't be negative")
+                    return false
+                }
+                limit = value == 0 ? .max : Int(value)
+                index += 2
             } else {
                 c.reply.error(ErrorText.syntax)
                 return false
@@ -162,7 +184,7 @@ extension Engine {
     }
 
     func zcombine(_ c: Invocation, _ operation: ScoredOperation, _ name: String) {
-        guard let query = AlgebraQuery(self, c, operation, countIndex: 1, name: name, stores: false) else { return }
+        guard let query = AlgebraQuery(self, c, operation, countIndex: 1, name: name, .forReply) else { return }
         let result = combine(operation, query)
         replyScoredHeader(c, result.count, query.withScores)
         result.forEach { replyScored(c, $0, $1, query.withScores) }
@@ -170,7 +192,7 @@ extension Engine {
     }
 
     func zcombineAndStore(_ c: Invocation, _ operation: ScoredOperation, _ name: StaticString) {
-        guard let query = AlgebraQuery(self, c, operation, countIndex: 2, name: "\(name)", stores: true) else { return }
+        guard let query = AlgebraQuery(self, c, operation, countIndex: 2, name: "\(name)", .forStoring) else { return }
         let result = combine(operation, query)
         storeResult(c, c[1], .sortedSet, result.word, count: result.count, .sortedSet, name)
     }
@@ -230,12 +252,14 @@ extension Engine {
     }
 
     func zintercard(_ c: Invocation) {
-        guard let (keys, limit) = cardinalityArguments(c), let sources = scoredSources(c, keys) else { return }
-        let sorted = sources.sorted { $0.count < $1.count }
+        guard let query = AlgebraQuery(self, c, .intersection, countIndex: 1, name: "zintercard", .forCounting) else {
+            return
+        }
+        let sorted = query.sources.sorted { $0.count < $1.count }
         var found = 0
         sorted[0].forEachWhile { member in
             if sorted[1...].allSatisfy({ $0.score(self, member) != nil }) { found += 1 }
-            return found < limit
+            return found < query.limit
         }
         c.reply.integer(found)
     }

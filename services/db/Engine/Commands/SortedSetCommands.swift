@@ -176,12 +176,9 @@ extension Engine {
             let rank = Int(state.pointee.random.next(below: UInt64(value.count)))
             return value.forEach(from: rank, count: 1) { member, _ in c.reply.bulk(member) }
         }
-        if c.count > 4 || c.count == 4 && !c.isWord(3, "withscores") {
-            guard c.integer(2) != nil else { return }
-            return c.reply.error(ErrorText.syntax)
-        }
         let withScores = c.count == 4
         guard let count = randomCount(c, 2, isPaired: withScores) else { return }
+        if c.count > 4 || withScores && !c.isWord(3, "withscores") { return c.reply.error(ErrorText.syntax) }
         guard let value = readSortedSet(c, else: { c.reply.array(0) }) else { return }
         let number = count < 0 ? -count : min(count, value.count)
         replyScoredHeader(c, number, withScores)

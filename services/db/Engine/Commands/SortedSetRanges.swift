@@ -66,8 +66,8 @@ struct ScoreRange {
     }
 
     private static func parse(_ text: ByteView) -> (Double, Bool)? {
-        guard text.count > 0, text[0] == UInt8(ascii: "(") else { return parseDouble(text).map { ($0, false) } }
-        return parseDouble(text.slice(1, text.count)).map { ($0, true) }
+        guard text.count > 0, text[0] == UInt8(ascii: "(") else { return parseBound(text).map { ($0, false) } }
+        return parseBound(text.slice(1, text.count)).map { ($0, true) }
     }
 
     func ranks(_ value: SortedSetValue) -> RankRange {

@@ -143,7 +143,8 @@ struct SortedSetValue {
                 list.usedBytes + member.count + 14 <= CompactList.largestBytes
             {
                 let rank = compactPrefix { $0 != score ? $0 < score : $1.compare(member) < 0 }
-                withUnsafeBytes(of: score) { bytes in
+                // A negative zero becomes 0, which Redis's compact encoding does too.
+                withUnsafeBytes(of: score == 0 ? 0 : score) { bytes in
                     let view = ByteView(bytes.baseAddress ?? emptyByteBase, 8)
                     list.insert(engine.slab, list.position(rank * 2), member, view)
                 }
