@@ -1,38 +1,35 @@
 // Placeholders while persistence and replication land.
 import ByteStorage
 import DatabaseEngine
+import DatabasePersistence
 import RESP
 import Reactor
 import Telemetry
 
 extension Server {
     var isReplicaRole: Bool { false }
-    var lastSaveSeconds: Int { 0 }
     var backlogMemory: Int { 0 }
-    var logBufferBytes: Int { 0 }
     func roleRefusal(_ client: Client, _ shape: CommandShape) -> String? { nil }
     func forgetReplica(_ client: Client) {}
     func primaryLinkOpened(_ connection: Connection) {}
     func primaryLinkReceived(_ connection: Connection) {}
     func primaryLinkClosed(_ connection: Connection, _ reason: CloseReason) {}
     func propagateMessage(_ c: CommandContext, shard: Bool) {}
-    func drainStream() {}
+    /// What the stream got in this turn, for backlog and replicas.
+    func feedReplication(_ bytes: ByteView) {}
+    /// Whether replicas or a backlog need the stream.
+    var replicationWantsStream: Bool { false }
+    /// The stream offset (`streamOffset`'s scale) up to which the quorum has acknowledged; nil without a quorum.
+    var replicationReleasedOffset: UInt64? { nil }
+    /// Puts replication ID, offset and selected database into the auxiliary fields of a snapshot.
+    func fillReplicationFields(_ fields: inout RDBAuxiliaryFields) {}
+    /// A snapshot or log base with the auxiliary fields of replication was loaded at start.
+    func loadedReplicationFields(id: String, offset: Int64) {}
+    func replicationSettingsChanged(from old: ServerSettings) {}
     func runReplicationCommand(_ c: CommandContext) -> Bool { false }
     func replicationReadinessProblem() -> String? { nil }
     func appendReplicationMetrics(_ text: inout PrometheusText) {}
-    func appendPersistenceMetrics(_ text: inout PrometheusText) {}
     func infoReplication() -> [(String, String)] { [("role", "master")] }
-    func infoPersistence() -> [(String, String)] { [] }
-    func save(_ c: CommandContext) { c.reply.ok() }
-    func backgroundSave(_ c: CommandContext) { c.reply.ok() }
-    func rewriteLog(_ c: CommandContext) { c.reply.ok() }
-    func changeDirectory(_ path: String) -> String? { nil }
-    func switchLog(on: Bool) -> String? { nil }
-    func settingsChanged(from old: ServerSettings) {}
     func waitForReplicas(isNow: Bool, _ then: @escaping () -> Void) { then() }
-    func saveBeforeExit(wanted: Bool?) -> String? { nil }
-    func reloadFromDisk() -> String? { nil }
-    func reloadLog() -> String? { nil }
-    static func removeFile(_ path: String) {}
 }
 final class ReplicaLink {}

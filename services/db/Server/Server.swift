@@ -71,6 +71,10 @@ public final class Server {
     /// Commands a second over the last tick.
     var instantaneousOperations = 0
     private var lastCommandCount = 0
+    let persistence = PersistenceState()
+    private(set) lazy var walks = WalkCoordinator(server: self)
+    /// Bytes of the propagation stream since the process started, as far as it was drained: see `Server+Stream.swift`.
+    var streamOffset: UInt64 = 0
     var scratchOutput = OutputBuffer.create(capacity: 4096)
     public internal(set) var exitCode: Int32 = 0
 
@@ -117,7 +121,7 @@ public final class Server {
     func updateLongWay() {
         needsLongWay =
             isLoading || pause != nil || !monitors.isEmpty || settings.engine.maxMemoryBytes > 0
-            || isShuttingDown
+            || isShuttingDown || isDiskFailing
     }
 
     // MARK: Start and end
@@ -180,13 +184,20 @@ public final class Server {
         closeIdleClients()
         checkPause()
         pollTLSFiles()
+        checkSaveRules()
+        checkLog()
     }
 }
 
 /// A condition that keeps the server from starting, as one line.
 public struct StartError: Error, CustomStringConvertible, Sendable {
     public let description: String
-    public init(_ description: String) { self.description = description }
+    /// What the process ends with: 2 when the data is damaged, else 1.
+    public let exitCode: Int32
+    public init(_ description: String, exitCode: Int32 = 1) {
+        self.description = description
+        self.exitCode = exitCode
+    }
 }
 
 // MARK: - Reactor events
@@ -243,9 +254,21 @@ extension Server: ReactorHandler {
 
     public func endTurn() {
         engine.setTime(reactor.now)
+        // While data is loaded, turns come in the middle of it: nothing may expire yet.
+        if isLoading { return endLoadingTurn() }
         if engine.expireDueKeys(budget: Server.expiryBudget) { isMoreExpiryDue = true } else { isMoreExpiryDue = false }
         if !engine.state.pointee.events.isEmpty { serveEvents() }
         drainStream()
+        walks.turn()
+        destroyRetired()
+    }
+
+    private func endLoadingTurn() {
+        if !engine.state.pointee.events.isEmpty { serveEvents() }
+        destroyRetired()
+    }
+
+    private func destroyRetired() {
         for client in retired { client.destroy() }
         retired.removeAll(keepingCapacity: true)
     }
@@ -254,7 +277,7 @@ extension Server: ReactorHandler {
     static let expiryBudget = 2000
 
     public func idleMilliseconds() -> Int64? {
-        if isMoreExpiryDue { return 0 }
+        if isMoreExpiryDue || walks.wantsTurn { return 0 }
         return engine.nextExpiryCheck.map { max(0, $0 - reactor.now) }
     }
 
