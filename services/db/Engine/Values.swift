@@ -7,7 +7,8 @@ extension Engine {
         switch entry.kind {
         case .inlineString: break
         case .blobString: entry.blob.destroy(slab)
-        case .list, .set, .sortedSet, .hash: destroyCollection(entry.kind, entry.word)
+        case .list: destroyList(entry)
+        case .set, .sortedSet, .hash: destroyCollection(entry.kind, entry.word)
         }
     }
 
@@ -16,7 +17,8 @@ extension Engine {
         switch kind {
         case .hash: HashValue(word: word).destroy(self)
         case .set: SetValue(word: word).destroy(self)
-        case .inlineString, .blobString, .list, .sortedSet: break
+        case .sortedSet: SortedSetValue(word: word).destroy(self)
+        case .inlineString, .blobString, .list: break
         }
     }
 
@@ -41,7 +43,8 @@ extension Engine {
         case .blobString: return "raw"
         case .hash: return HashValue(word: entry.word).encodingName
         case .set: return SetValue(word: entry.word).encodingName
-        case .list, .sortedSet: return "unknown"
+        case .sortedSet: return SortedSetValue(word: entry.word).encodingName
+        case .list: return listEncodingName(entry)
         }
     }
 
@@ -52,7 +55,8 @@ extension Engine {
         case .blobString: entry.blockBytes + 8 + Blob.headerBytes + entry.blob.capacity
         case .hash: entry.blockBytes + 8 + HashValue(word: entry.word).memoryUsage(samples: samples)
         case .set: entry.blockBytes + 8 + SetValue(word: entry.word).memoryUsage(samples: samples)
-        case .list, .sortedSet: entry.blockBytes + 8
+        case .sortedSet: entry.blockBytes + 8 + SortedSetValue(word: entry.word).memoryUsage(samples: samples)
+        case .list: listMemoryUsage(entry, samples: samples)
         }
     }
 
@@ -103,7 +107,8 @@ extension Engine {
         switch source.kind {
         case .inlineString, .blobString:
             setString(database, key, hash(key), source.string, expiry: expiry)
-        case .list, .set, .sortedSet, .hash:
+        case .list: duplicateList(source, to: database, key: key, expiry: expiry)
+        case .set, .sortedSet, .hash:
             duplicateCollection(source, to: database, key: key, expiry: expiry)
         }
     }
@@ -113,8 +118,10 @@ extension Engine {
         switch source.kind {
         case .hash: word = HashValue(word: source.word).duplicate(self).word
         case .set: word = SetValue(word: source.word).duplicate(self).word
-        case .inlineString, .blobString, .list, .sortedSet: return
+        case .sortedSet: word = SortedSetValue(word: source.word).duplicate(self).word
+        case .inlineString, .blobString, .list: return
         }
         insertCollection(database, key, hash(key), source.kind, word, expiry: expiry)
+        if source.kind == .sortedSet { signalReady(database, key) }
     }
 }

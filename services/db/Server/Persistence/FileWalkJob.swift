@@ -151,7 +151,12 @@ extension Server {
     func snapshotFields(isLogBase: Bool) -> RDBAuxiliaryFields {
         var fields = RDBAuxiliaryFields(
             unixSeconds: reactor.now / 1000, usedMemoryBytes: Int64(engine.usedBytes), isLogBase: isLogBase)
-        fillReplicationFields(&fields)
+        if history.offset > 0 || isReplicaRole {
+            fields.replicationID = history.id
+            fields.replicationOffset = history.offset
+            // A primary's next command is preceded by SELECT; a replica's stream is its primary's, byte for byte.
+            fields.replicationDatabase = primary?.database ?? 0
+        }
         return fields
     }
 }

@@ -33,6 +33,7 @@ final class ReplaySink: AOFSink {
     var expiredKeys: Int { loader.expiredKeys }
     var replicationID: String? { loader.replicationID }
     var replicationOffset: Int64? { loader.replicationOffset }
+    var replicationDatabase: Int { loader.replicationDatabase }
 
     /// A shutdown while loading ends the load.
     @inline(__always) private func checkInterruption() throws(SinkRefusal) {

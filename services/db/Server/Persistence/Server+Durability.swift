@@ -32,6 +32,7 @@ extension Server {
     func saveBeforeExit(wanted: Bool?) -> String? {
         if isLoading { return endPersistence() }
         if wanted ?? !settings.saveRules.isEmpty {
+            if fullSync != nil { disconnectReplicas("the server shuts down") }
             for job in [walks.running].compactMap({ $0 }) + walks.queue {
                 if let job = job as? FileWalkJob { job.abandon("the server shuts down") } else { walks.cancel(job) }
             }
@@ -92,12 +93,11 @@ extension Server {
         return String(cString: resolved)
     }
 
-    func settingsChanged(from old: ServerSettings) {
+    func persistenceSettingsChanged(from old: ServerSettings) {
         if settings.directory != old.directory, let resolved = Server.resolvedDirectory(settings.directory) {
             settings.directory = resolved
         }
         if settings.appendFsync != old.appendFsync { drainStream() }
         updateLongWay()
-        replicationSettingsChanged(from: old)
     }
 }

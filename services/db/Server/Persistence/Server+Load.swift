@@ -17,13 +17,42 @@ extension Server {
         persistence.lastSave = startedAt / 1000
         try prepareDirectory()
         beginLoading()
-        defer { endLoading() }
+        var position: ReplicationPosition?
         do throws(PersistenceError) {
-            if settings.appendOnly { try loadLogAtStart() } else { try loadSnapshotAtStart() }
+            position = settings.appendOnly ? try loadLogAtStart() : try loadSnapshotAtStart()
         } catch {
+            endLoading()
             if isShuttingDown { return }
             throw StartError("cannot load the data: \(error)", exitCode: error.isDamage ? 2 : 1)
         }
+        endLoading()
+        if !isShuttingDown { resumeReplication(from: position) }
+    }
+
+    /// What a snapshot says about its place in a replication stream.
+    private struct ReplicationPosition {
+        let id: String
+        let offset: Int64
+        let database: Int
+
+        init?(_ sink: ReplaySink) {
+            guard let id = sink.replicationID, let offset = sink.replicationOffset, offset >= 0 else { return nil }
+            self.id = id
+            self.offset = offset
+            database = sink.replicationDatabase
+        }
+    }
+
+    /// A replica goes on where its data ends. A primary begins a history of its own, which its former replicas may join at
+    /// that place.
+    private func resumeReplication(from position: ReplicationPosition?) {
+        if let position {
+            history.adopt(id: position.id, offset: position.offset)
+            if settings.replicaOf == nil { history.promote(newID: Server.randomHex(40)) }
+        }
+        guard let target = settings.replicaOf else { return }
+        follow(target)
+        if let position, (0..<settings.databases).contains(position.database) { primary?.database = position.database }
     }
 
     private func prepareDirectory() throws(StartError) {
@@ -89,33 +118,35 @@ extension Server {
 
     // MARK: At start
 
-    private func loadSnapshotAtStart() throws(PersistenceError) {
+    private func loadSnapshotAtStart() throws(PersistenceError) -> ReplicationPosition? {
         let path = snapshotPath(temporary: false)
-        guard access(path, F_OK) == 0 else { return }
-        let sink = try loadSnapshot(path) { [unowned self] in noteProgress($0) }
-        if let id = sink.replicationID, let offset = sink.replicationOffset { loadedReplicationFields(id: id, offset: offset) }
+        guard access(path, F_OK) == 0 else { return nil }
+        return ReplicationPosition(try loadSnapshot(path) { [unowned self] in noteProgress($0) })
     }
 
-    private func loadLogAtStart() throws(PersistenceError) {
+    private func loadLogAtStart() throws(PersistenceError) -> ReplicationPosition? {
         let manifest = try logDirectory.open()
         let snapshot = snapshotPath(temporary: false)
         if manifest.isEmpty, access(snapshot, F_OK) == 0 {
             log.warning(
                 "log-from-snapshot",
                 "appendonly is on, but there is no append-only log yet: taking the data of \(snapshot) as its base")
-            try loadSnapshotAtStart()
-            if isShuttingDown { return }
+            let position = try loadSnapshotAtStart()
+            if isShuttingDown { return nil }
             finishReplay()
             if let problem = createLogNow() { throw PersistenceError(.system, "cannot make the base of the log: \(problem)") }
-            return
+            return position
         }
+        var position: ReplicationPosition?
         if !manifest.isEmpty {
-            let sink = try loadLog(manifest, cutsTornTail: settings.appendLoadTruncated) { [unowned self] in noteProgress($0) }
-            if let id = sink.replicationID, let offset = sink.replicationOffset, manifest.increments.isEmpty {
-                loadedReplicationFields(id: id, offset: offset)
+            let (sink, report) = try loadLog(manifest, cutsTornTail: settings.appendLoadTruncated) { [unowned self] in
+                noteProgress($0)
             }
+            // Commands after the base have moved the data on from the place that the base states.
+            if report.commands == 0 { position = ReplicationPosition(sink) }
         }
         if !isShuttingDown { try openLog(manifest) }
+        return position
     }
 
     // MARK: Files
@@ -124,7 +155,7 @@ extension Server {
         _ path: String, progress: ((LoadProgress) -> Void)?
     ) throws(PersistenceError) -> ReplaySink {
         let start = Reactor.monotonicMilliseconds()
-        var sink = ReplaySink(self, skipsExpired: !isReplicaRole)
+        var sink = ReplaySink(self, skipsExpired: settings.replicaOf == nil)
         let summary = try SnapshotLoader.load(
             path, into: &sink, maximumStringBytes: settings.engine.maxStringBytes, progress: progress)
         log.notice(
@@ -136,7 +167,7 @@ extension Server {
 
     private func loadLog(
         _ manifest: AOFManifest, cutsTornTail: Bool, progress: ((LoadProgress) -> Void)?
-    ) throws(PersistenceError) -> ReplaySink {
+    ) throws(PersistenceError) -> (ReplaySink, AOFLoadReport) {
         let start = Reactor.monotonicMilliseconds()
         var sink = ReplaySink(self, skipsExpired: false)
         var loader = AOFLoader(directory: logDirectory)
@@ -158,7 +189,7 @@ extension Server {
             "loaded",
             "DB loaded from append only file: \(report.files) files, \(report.baseKeys) keys of the base, \(report.commands) commands, \(report.bytes) bytes, in \(Reactor.monotonicMilliseconds() - start) ms"
         )
-        return sink
+        return (sink, report)
     }
 
     // MARK: DEBUG
@@ -187,7 +218,7 @@ extension Server {
     private func abandonWalks() -> String? {
         persistence.save?.abandon("DEBUG replaces the data")
         persistence.rewrite?.abandon("DEBUG replaces the data")
-        return walks.running == nil ? nil : "a full synchronization is in progress"
+        return !engine.isWalking ? nil : "a full synchronization is in progress"
     }
 
     private func replaceData(_ body: () throws(PersistenceError) -> Void) -> String? {

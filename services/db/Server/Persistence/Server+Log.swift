@@ -111,16 +111,29 @@ extension Server {
         }
         persistence.rewrite?.abandon("the log is switched off")
         drainStream()
+        endLog()
+        log.notice("log-off", "The append-only log is switched off.")
+        return nil
+    }
+
+    private func endLog() {
         if let log = persistence.log, !log.close(timeoutMilliseconds: Server.logCloseMilliseconds) {
-            self.log.warning("log-close-failed", "The append-only log could not be synchronised when it was switched off.")
+            self.log.warning("log-close-failed", "The append-only log could not be synchronised when it was ended.")
         }
         persistence.log = nil
         persistence.logFailure = nil
         updateStreamEnabled()
         updateReleasedTicket()
         updateLongWay()
-        log.notice("log-off", "The append-only log is switched off.")
-        return nil
+    }
+
+    /// The dataset was replaced as a whole by a full sync: the log begins anew with a base of it. Until that is there, the
+    /// old log on the disk stays what it was.
+    func replicatedDatasetChanged() {
+        guard settings.appendOnly else { return }
+        persistence.rewrite?.abandon("the dataset was replaced by a full sync")
+        endLog()
+        startRewrite(startsLog: true)
     }
 
     private static let logCloseMilliseconds = 2000
@@ -134,7 +147,7 @@ extension Server {
         guard persistence.log != nil || persistence.rewrite != nil else {
             return c.reply.error("ERR The append only file is off: CONFIG SET appendonly yes writes a new one")
         }
-        let isOtherActive = walks.running != nil || persistence.save != nil
+        let isOtherActive = engine.isWalking || persistence.save != nil
         if persistence.rewrite == nil { startRewrite(startsLog: false) }
         c.reply.simple("Background append only file rewriting \(isOtherActive ? "scheduled" : "started")")
     }
@@ -213,7 +226,13 @@ extension Server {
 
     /// Ten times a second: rewrites that are due by size, or after lost bytes, or because the first base failed.
     func checkLog() {
-        guard let commandLog = persistence.log, !isLoading, !isShuttingDown else { return }
+        guard !isLoading, !isShuttingDown else { return }
+        guard let commandLog = persistence.log else {
+            guard settings.appendOnly, persistence.rewrite == nil,
+                reactor.monotonicNow >= persistence.nextAutomaticRewrite
+            else { return }
+            return startRewrite(startsLog: true)
+        }
         let isWalkedForDisk = persistence.save != nil || persistence.rewrite != nil
         commandLog.writer.settings.pausesFsync = settings.noFsyncOnRewrite && isWalkedForDisk
         guard persistence.rewrite == nil, persistence.logFailure == nil,
@@ -225,7 +244,7 @@ extension Server {
             return startRewrite(startsLog: false)
         }
         guard settings.autoRewritePercentage > 0, statistics.currentBytes > Int64(settings.autoRewriteMinBytes),
-            walks.running == nil
+            !engine.isWalking
         else { return }
         let base = max(1, statistics.baseBytes)
         let growth = Double(statistics.currentBytes - base) * 100 / Double(base)

@@ -46,8 +46,8 @@ extension Server {
 
     func save(_ c: CommandContext) {
         if persistence.save != nil { return c.reply.error("ERR Background save already in progress") }
-        if let running = walks.running {
-            guard let job = running as? FileWalkJob, walks.finishNow(waitForRoom: { job.waitForRoom(until: nil) }) else {
+        if engine.isWalking {
+            guard let job = walks.running as? FileWalkJob, walks.finishNow(waitForRoom: { job.waitForRoom(until: nil) }) else {
                 return c.reply.error("ERR A full synchronization is in progress: can't SAVE right now")
             }
         }
@@ -64,7 +64,7 @@ extension Server {
         if let job = persistence.save, !walks.isQueued(job) {
             return c.reply.error("ERR Background save already in progress")
         }
-        let isOtherActive = persistence.rewrite != nil || walks.running != nil
+        let isOtherActive = persistence.rewrite != nil || engine.isWalking
         if isOtherActive, !isSchedule {
             return c.reply.error(
                 "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible."
@@ -131,7 +131,7 @@ extension Server {
             {
                 return
             }
-            guard walks.running == nil else { return }
+            guard !engine.isWalking else { return }
             log.notice("save-rule", "\(rule.changes) changes in \(rule.seconds) seconds. Saving...")
             return startSave()
         }

@@ -93,7 +93,7 @@ final class WalkCoordinator {
     /// Whether the loop should not sleep.
     var wantsTurn: Bool {
         if let running { return running.hasRoom() }
-        return !queue.isEmpty
+        return !queue.isEmpty && !server.engine.isWalking
     }
 
     /// The part of the turn's end that is for walks. The stream must have been drained.
@@ -116,6 +116,8 @@ final class WalkCoordinator {
 
     /// Begins the first job of the queue that can run.
     private func beginNext() -> Bool {
+        // A walk that somebody else has begun: wait for its end.
+        if server.engine.isWalking { return false }
         while !queue.isEmpty {
             if begin(queue.removeFirst()) { return true }
         }
@@ -154,7 +156,7 @@ final class WalkCoordinator {
     /// - Parameter waitForRoom: blocks until the job has room, and returns false to give up.
     /// - Returns: whether the walk was completed.
     func runNow(_ job: WalkJob, waitForRoom: () -> Bool) -> Bool {
-        precondition(running == nil, "one walk at a time")
+        precondition(!server.engine.isWalking, "one walk at a time")
         queue.removeAll { $0 === job }
         guard begin(job) else { return false }
         return finishNow(waitForRoom: waitForRoom)
