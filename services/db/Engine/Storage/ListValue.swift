@@ -143,7 +143,8 @@ struct ListValue {
                 node.slide(to: ListNode.headerBytes &+ (end == .head ? share : gap &- share))
                 return node
             }
-            let wanted = min(limits.blockBytes, SlabAllocator.rounded(ListNode.headerBytes &+ (node.used &+ needed) &* 3 / 2))
+            let wanted = min(
+                limits.blockBytes, SlabAllocator.rounded(ListNode.headerBytes &+ (node.used &+ needed) &* 3 / 2))
             if wanted > node.capacity {
                 return resize(slab, node, wanted, start: end == .tail ? ListNode.headerBytes : wanted &- node.used)
             }
@@ -254,7 +255,8 @@ struct ListValue {
 
     @inline(never) private func shrink(_ slab: SlabAllocator, _ node: ListNode) {
         let capacity = SlabAllocator.rounded(ListNode.headerBytes + node.used * 2)
-        _ = resize(slab, node, capacity, start: ListNode.headerBytes + (capacity - ListNode.headerBytes - node.used) / 2)
+        _ = resize(
+            slab, node, capacity, start: ListNode.headerBytes + (capacity - ListNode.headerBytes - node.used) / 2)
     }
 
     // MARK: Measures

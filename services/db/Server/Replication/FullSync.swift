@@ -53,9 +53,11 @@ extension Server {
         fields.replicationID = history.id
         fields.replicationOffset = history.offset
         let snapshot = KeyspaceSnapshot(
-            engine: engine, output: buffer, checksum: .inline, version: Server.replicationSnapshotVersion, fields: fields)
+            engine: engine, output: buffer, checksum: .inline, version: Server.replicationSnapshotVersion,
+            fields: fields)
         let sync = FullSync(
-            replicas: waiting, snapshot: snapshot, buffer: buffer, endMark: Server.randomHex(40), needsLength: needsLength)
+            replicas: waiting, snapshot: snapshot, buffer: buffer, endMark: Server.randomHex(40),
+            needsLength: needsLength)
         fullSync = sync
         for client in waiting {
             guard let link = client.details.replica else { continue }
