@@ -47,11 +47,12 @@ if !settings.logFile.isEmpty, !sink.open(file: settings.logFile) {
 let server = Server(settings: settings, log: ServerLog(sink))
 do throws(StartError) {
     try server.start()
+    try server.load()
 } catch {
     server.log.warning("start-failed", error.description)
     sink.finish()
     StandardError.print("dssm-db: \(error)")
-    exit(1)
+    exit(error.exitCode)
 }
 server.run()
 exit(server.exitCode)

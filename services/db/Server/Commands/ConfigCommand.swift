@@ -113,6 +113,7 @@ extension Server {
         settings = changed
         log.sink.level = changed.logLevel
         applySettings()
+        persistenceSettingsChanged(from: old)
         settingsChanged(from: old)
         return nil
     }
