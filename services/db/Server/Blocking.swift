@@ -87,7 +87,8 @@ extension Server {
         case .blmove, .brpoplpush:
             timeoutIndex = c.count - 1
             keys = [c[1]]
-            nilReply = { $0.null() }
+            // The null array after a wait, the null string where nothing may wait: so Redis has it.
+            if isExecutingTransaction { nilReply = { $0.null() } }
         default:  // BLMPOP, BZMPOP: timeout numkeys key ...
             timeoutIndex = 1
             guard let count = parseInteger(c[2]), count > 0 else {

@@ -129,6 +129,7 @@ public final class Server {
     func applySettings() {
         engine.state.pointee.settings = settings.engine
         engine.state.pointee.keyspaceEvents = settings.keyspaceEvents
+        updateEngineRole()
         requestParser = RequestParser(limits: RequestLimits(bulkBytes: settings.engine.maxStringBytes))
         updateLongWay()
     }

@@ -23,7 +23,7 @@ extension Server {
         unblockAllForReplica()
         settings.replicaOf = target
         primary = PrimaryLink(host: target.host, port: target.port, now: reactor.monotonicNow)
-        engine.state.pointee.isReplica = true
+        updateEngineRole()
         log.sink.role = .replica
         disconnectReplicas("now a replica of another server")
         updateStreamEnabled()
@@ -32,13 +32,19 @@ extension Server {
         connectToPrimary()
     }
 
+    /// Keys of a replica expire by the primary's word alone. One that takes writes of its own expires them itself: a hidden
+    /// expired key would otherwise be added a second time.
+    func updateEngineRole() {
+        engine.state.pointee.isReplica = isReplicaRole && settings.replicaReadOnly
+    }
+
     private func promote() {
         guard primary != nil else { return }
         endPrimaryLink("promoted")
         primary = nil
         settings.replicaOf = nil
         history.promote(newID: Server.randomHex(40))
-        engine.state.pointee.isReplica = false
+        updateEngineRole()
         engine.state.pointee.stream.selectedDatabase = nil
         log.sink.role = .primary
         disconnectReplicas("this server was promoted")
