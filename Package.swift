@@ -46,7 +46,8 @@ let package = Package(
     targets: [
         // C modules: headers and tiny shims only.
         .systemLibrary(name: "CLinux", path: "shared/CLinux"),
-        .systemLibrary(name: "COpenSSL", path: "shared/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "COpenSSL", path: "shared/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLZ4", path: "shared/CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
 
         // Foundations.
@@ -60,10 +61,16 @@ let package = Package(
 
         // db
         library("DatabaseEngine", path: "services/db/Engine", ["ByteStorage", "RESP"]),
-        library("DatabasePersistence", path: "services/db/Persistence", ["DatabaseEngine", "ByteStorage", "RESP", "Compression"]),
+        library(
+            "DatabasePersistence", path: "services/db/Persistence",
+            ["DatabaseEngine", "ByteStorage", "RESP", "Compression"]),
+        library("DatabaseReplication", path: "services/db/Replication", ["ByteStorage"]),
         library(
             "DatabaseServer", path: "services/db/Server",
-            ["DatabaseEngine", "DatabasePersistence", "ByteStorage", "RESP", "Reactor", "TLS", "Configuration", "Telemetry"]),
+            [
+                "DatabaseEngine", "DatabasePersistence", "DatabaseReplication", "ByteStorage", "RESP", "Reactor", "TLS",
+                "Configuration", "Telemetry",
+            ]),
         executable("dssm-db", path: "services/db/Main", ["DatabaseServer", "Configuration", "Telemetry"]),
 
         // sentinel
@@ -74,13 +81,16 @@ let package = Package(
         executable("dssm-sentinel", path: "services/sentinel/Main", ["SentinelServer", "Configuration", "Telemetry"]),
 
         // cert-init
-        library("CertificateIssuing", path: "services/cert-init/CertificateIssuing", ["TLS", "Configuration", "Telemetry"]),
+        library(
+            "CertificateIssuing", path: "services/cert-init/CertificateIssuing", ["TLS", "Configuration", "Telemetry"]),
         executable(
-            "dssm-cert-init", path: "services/cert-init/Main", ["CertificateIssuing", "TLS", "Telemetry", argumentParser]),
+            "dssm-cert-init", path: "services/cert-init/Main",
+            ["CertificateIssuing", "TLS", "Telemetry", argumentParser]),
 
         // log-forwarder and restart-coordinator: the command lines only, so far.
         executable("dssm-log-forwarder", path: "services/log-forwarder/Main", ["Telemetry", argumentParser]),
-        executable("dssm-restart-coordinator", path: "services/restart-coordinator/Main", ["Telemetry", argumentParser]),
+        executable(
+            "dssm-restart-coordinator", path: "services/restart-coordinator/Main", ["Telemetry", argumentParser]),
 
         // Tests.
         .target(name: "TestSupport", dependencies: [], path: "tests/Support", swiftSettings: commonSettings),
@@ -93,6 +103,7 @@ let package = Package(
         unitTests("Reactor", ["ByteStorage"]),
         unitTests("DatabaseEngine", ["ByteStorage", "RESP"]),
         unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage", "Compression"]),
+        unitTests("DatabaseReplication", ["ByteStorage"]),
         unitTests("DatabaseServer"),
         unitTests("SentinelCore"),
         unitTests("SentinelServer"),

@@ -66,3 +66,5 @@ static inline int cl_add_long_double(const char *a, const char *b, char *out, si
 }
 static inline int cl_rusage_self(void) { return RUSAGE_SELF; }
 extern long getrandom(void *, size_t, unsigned);
+static inline int cl_getrlimit_nofile(struct rlimit *l) { return getrlimit(RLIMIT_NOFILE, l); }
+static inline int cl_setrlimit_nofile(const struct rlimit *l) { return setrlimit(RLIMIT_NOFILE, l); }

@@ -56,6 +56,7 @@ public final class Reactor {
     private var timers = TimerQueue()
     private var deadlineWatch: Set<Connection> = []
     private var isStopped = false
+    private var afterTurn: [() -> Void] = []
     public weak var handler: (any ReactorHandler)?
     /// Where handshakes and name resolution run.
     public let workers: WorkQueue
@@ -89,8 +90,14 @@ public final class Reactor {
 
     /// Runs until `stop` is called.
     public func run() {
-        while !isStopped { turn() }
+        while !isStopped {
+            turn()
+            while !afterTurn.isEmpty { afterTurn.removeFirst()() }
+        }
     }
+
+    /// Runs `body` between turns: it may take long and call `turn` itself, as loading a dataset does.
+    public func runAfterTurn(_ body: @escaping () -> Void) { afterTurn.append(body) }
 
     public func stop() { isStopped = true }
 
@@ -132,7 +139,7 @@ public final class Reactor {
     }
 
     private func waitMilliseconds() -> Int32 {
-        if !readyNext.isEmpty { return 0 }
+        if !readyNext.isEmpty || !afterTurn.isEmpty { return 0 }
         var wait: Int64 = 1000
         if let idle = handler?.idleMilliseconds() { wait = min(wait, max(0, idle)) }
         if let deadline = timers.nextDeadline { wait = min(wait, max(0, deadline - Reactor.monotonicMilliseconds())) }

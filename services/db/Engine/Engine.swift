@@ -139,6 +139,9 @@ public struct EngineState {
     let hash: KeyedHash
     var databases: UnsafeMutablePointer<Database>
     let databaseCount: Int
+    /// The walk that runs, and whether one does, for the hot path.
+    var walk: KeyspaceWalk?
+    var isWalking = false
     /// Bytes of collections' side structures (indexes, tables), kept by those who allocate them.
     var structureBytes = 0
 }
@@ -170,7 +173,8 @@ public struct Engine {
         let databases = UnsafeMutablePointer<Database>.allocate(capacity: databaseCount)
         for index in 0..<databaseCount {
             (databases + index).initialize(
-                to: Database(table: Table(hash: hash, slab: slab, buckets: 16), timers: TimerWheel(now: nowMilliseconds)))
+                to: Database(
+                    table: Table(hash: hash, slab: slab, buckets: 16), timers: TimerWheel(now: nowMilliseconds)))
         }
         state = .allocate(capacity: 1)
         state.initialize(

@@ -29,7 +29,7 @@ extension Engine {
     private func evict(_ database: Int, _ entry: Entry) {
         let key = entry.key
         let hash = hash(key)
-        guard let slot = table(database).find(key, hash) else { return }
+        guard let slot = locate(database, key, hash) else { return }
         state.pointee.statistics.evictedKeys += 1
         state.pointee.stream.append(database: database, [ByteView("DEL"), key])
         notify(.evicted, "evicted", database, key)
@@ -103,7 +103,8 @@ extension Engine {
     public func debugDescription(of key: ByteView, in database: Int) -> String? {
         guard let slot = peek(database, key) else { return nil }
         let entry = Table.entry(slot)
-        return "Value at:0x0 refcount:1 encoding:\(encodingName(entry)) serializedlength:\(memoryUsage(entry, samples: 5)) "
+        return
+            "Value at:0x0 refcount:1 encoding:\(encodingName(entry)) serializedlength:\(memoryUsage(entry, samples: 5)) "
             + "lru:\(entry.access) lru_seconds_idle:\(idleSeconds(entry))"
     }
 }

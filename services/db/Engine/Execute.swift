@@ -146,6 +146,45 @@ extension Engine {
         case .sscan: sscan(c)
         case .sunion: sunion(c)
         case .sunionstore: sunionstore(c)
+        default: return dispatchSortedSets(id, c)
+        }
+        return true
+    }
+
+    private func dispatchSortedSets(_ id: CommandID, _ c: Invocation) -> Bool {
+        switch id {
+        case .zadd: zadd(c)
+        case .zcard: zcard(c)
+        case .zcount: zcount(c, .score)
+        case .zdiff: zcombine(c, .difference, "zdiff")
+        case .zdiffstore: zcombineAndStore(c, .difference, "zdiffstore")
+        case .zincrby: zincrby(c)
+        case .zinter: zcombine(c, .intersection, "zinter")
+        case .zintercard: zintercard(c)
+        case .zinterstore: zcombineAndStore(c, .intersection, "zinterstore")
+        case .zlexcount: zcount(c, .member)
+        case .zmpop: zmpop(c)
+        case .zmscore: zmscore(c)
+        case .zpopmax: zpop(c, fromMaximum: true)
+        case .zpopmin: zpop(c, fromMaximum: false)
+        case .zrandmember: zrandmember(c)
+        case .zrange: zrange(c)
+        case .zrangebylex: zrange(c, fixed: (.member, reversed: false))
+        case .zrangebyscore: zrange(c, fixed: (.score, reversed: false))
+        case .zrangestore: zrangestore(c)
+        case .zrank: zrank(c, reversed: false)
+        case .zrem: zrem(c)
+        case .zremrangebylex: zremrange(c, .member, "zremrangebylex")
+        case .zremrangebyrank: zremrange(c, .rank, "zremrangebyrank")
+        case .zremrangebyscore: zremrange(c, .score, "zremrangebyscore")
+        case .zrevrange: zrange(c, fixed: (.rank, reversed: true))
+        case .zrevrangebylex: zrange(c, fixed: (.member, reversed: true))
+        case .zrevrangebyscore: zrange(c, fixed: (.score, reversed: true))
+        case .zrevrank: zrank(c, reversed: true)
+        case .zscan: zscan(c)
+        case .zscore: zscore(c)
+        case .zunion: zcombine(c, .union, "zunion")
+        case .zunionstore: zcombineAndStore(c, .union, "zunionstore")
         default: return false
         }
         return true
@@ -155,12 +194,16 @@ extension Engine {
 // MARK: Blocking commands
 
 extension Engine {
-    /// The non-blocking try of a blocking command.
+    /// The non-blocking try of a blocking command. The server calls it when the command comes and again when a key of it
+    /// becomes ready; it parses the timeout itself, before the first try.
     ///
     /// - Returns: true when it was served, or failed: the reply is written, and what changed is propagated in the
     ///   non-blocking form. False when it would block: nothing is written.
     public func tryServeBlocking(_ id: CommandID, _ c: Invocation) -> Bool {
         switch id {
+        case .bzmpop: tryPopFromSeveral(c, countIndex: 2)
+        case .bzpopmax: tryPopFirst(c, fromMaximum: true)
+        case .bzpopmin: tryPopFirst(c, fromMaximum: false)
         case .blpop: serveBlockingPop(c, .head)
         case .brpop: serveBlockingPop(c, .tail)
         case .blmove: serveBlockingMove(c)

@@ -7,7 +7,7 @@ extension Engine {
 
     /// The slot of a key that is there and not expired, for a command that may change it. An expired key is deleted.
     @inline(__always) func findSlot(_ database: Int, _ key: ByteView, _ hash: UInt64) -> Slot? {
-        guard let slot = table(database).find(key, hash) else { return nil }
+        guard let slot = locate(database, key, hash) else { return nil }
         let entry = Table.entry(slot)
         if entry.hasExpiry && entry.expiry <= now { return expiredSlot(database, slot, hash) }
         touch(entry)
@@ -28,7 +28,7 @@ extension Engine {
     /// Like `findSlot`, without touching the access clock: for TTL, OBJECT, DEBUG and the like.
     func peek(_ database: Int, _ key: ByteView) -> Slot? {
         let hash = hash(key)
-        guard let slot = table(database).find(key, hash) else { return nil }
+        guard let slot = locate(database, key, hash) else { return nil }
         let entry = Table.entry(slot)
         if entry.hasExpiry && entry.expiry <= now { return expiredSlot(database, slot, hash) }
         return slot
@@ -67,7 +67,7 @@ extension Engine {
         for database in 0..<databaseCount where timers(database).count > 0 {
             let more = timers(database).advance(to: now, budget: budget) { entry in
                 let hash = hash(entry.key)
-                guard let slot = table(database).find(entry.key, hash) else {
+                guard let slot = locate(database, entry.key, hash) else {
                     preconditionFailure("a timer points to an entry that is not in its table")
                 }
                 expire(database, slot, hash)
@@ -93,7 +93,7 @@ extension Engine {
     @inline(__always)
     func setString(_ database: Int, _ key: ByteView, _ hash: UInt64, _ value: ByteView, expiry: Int64?) {
         let table = table(database)
-        if let slot = table.find(key, hash) {
+        if let slot = locate(database, key, hash) {
             let old = Table.entry(slot)
             if old.kind == .inlineString && expiry == nil && !old.hasExpiry && value.count <= Entry.largestInlineValue {
                 if overwriteInline(old, value) { return }

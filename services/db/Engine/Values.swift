@@ -17,7 +17,8 @@ extension Engine {
         switch kind {
         case .hash: HashValue(word: word).destroy(self)
         case .set: SetValue(word: word).destroy(self)
-        case .inlineString, .blobString, .list, .sortedSet: break
+        case .sortedSet: SortedSetValue(word: word).destroy(self)
+        case .inlineString, .blobString, .list: break
         }
     }
 
@@ -42,8 +43,8 @@ extension Engine {
         case .blobString: return "raw"
         case .hash: return HashValue(word: entry.word).encodingName
         case .set: return SetValue(word: entry.word).encodingName
+        case .sortedSet: return SortedSetValue(word: entry.word).encodingName
         case .list: return listEncodingName(entry)
-        case .sortedSet: return "unknown"
         }
     }
 
@@ -54,8 +55,8 @@ extension Engine {
         case .blobString: entry.blockBytes + 8 + Blob.headerBytes + entry.blob.capacity
         case .hash: entry.blockBytes + 8 + HashValue(word: entry.word).memoryUsage(samples: samples)
         case .set: entry.blockBytes + 8 + SetValue(word: entry.word).memoryUsage(samples: samples)
+        case .sortedSet: entry.blockBytes + 8 + SortedSetValue(word: entry.word).memoryUsage(samples: samples)
         case .list: listMemoryUsage(entry, samples: samples)
-        case .sortedSet: entry.blockBytes + 8
         }
     }
 
@@ -117,8 +118,10 @@ extension Engine {
         switch source.kind {
         case .hash: word = HashValue(word: source.word).duplicate(self).word
         case .set: word = SetValue(word: source.word).duplicate(self).word
-        case .inlineString, .blobString, .list, .sortedSet: return
+        case .sortedSet: word = SortedSetValue(word: source.word).duplicate(self).word
+        case .inlineString, .blobString, .list: return
         }
         insertCollection(database, key, hash(key), source.kind, word, expiry: expiry)
+        if source.kind == .sortedSet { signalReady(database, key) }
     }
 }

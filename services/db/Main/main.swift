@@ -2,8 +2,8 @@
 //
 // Exit codes: 0 stopped on request; 1 cannot start (settings, port, certificates, data); 2 the data on disk is damaged.
 import Configuration
-import Glibc
 import DatabaseServer
+import Glibc
 import Telemetry
 
 let usage = """

@@ -2,6 +2,7 @@
 import ByteStorage
 import CLinux
 import DatabaseEngine
+import DatabaseReplication
 import RESP
 import Reactor
 import TLS
@@ -23,6 +24,7 @@ struct ServerStatistics {
     var bytesReceived: UInt64 = 0
     var bytesSent: UInt64 = 0
     var fullSyncs = 0
+    var fullSyncsReceived = 0
     var partialSyncs = 0
     var partialSyncErrors = 0
     var errorReplies = 0
@@ -65,6 +67,18 @@ public final class Server {
     var isExecutingTransaction = false
     /// Where in its client's input the running command starts.
     var currentCommandStart = 0
+    // Replication
+    var history: ReplicationHistory
+    var backlog: ReplicationBacklog?
+    var replicas: [Client] = []
+    var waitingClients: [WaitingClient] = []
+    var fullSync: FullSync?
+    /// Set on a replica.
+    var primary: PrimaryLink?
+    /// What +FULLRESYNC announced, until the snapshot is loaded.
+    var fullSyncTarget: (id: String, offset: Int64)?
+    var lastReplicationPing: Int64 = 0
+    private var lastSupervision: Int64 = 0
     var healthConnections: [UInt64: HealthConnection] = [:]
     var lastTLSPoll: Int64 = 0
     var peakMemory = 0
@@ -95,6 +109,7 @@ public final class Server {
         commandCalls.initialize(repeating: 0, count: CommandID.allCases.count)
         timings = CommandTimings()
         runID = Server.randomHex(40)
+        history = ReplicationHistory(id: Server.randomHex(40))
         reactor.handler = self
         applySettings()
     }
@@ -117,7 +132,7 @@ public final class Server {
     func updateLongWay() {
         needsLongWay =
             isLoading || pause != nil || !monitors.isEmpty || settings.engine.maxMemoryBytes > 0
-            || isShuttingDown
+            || isShuttingDown || isReplicaRole || settings.minReplicasToWrite > 0
     }
 
     // MARK: Start and end
@@ -126,6 +141,11 @@ public final class Server {
     ///
     /// - Throws: `StartError` with one line that says what could not be had.
     public func start() throws(StartError) {
+        let fitting = Server.raiseDescriptorLimit(for: settings.maxClients)
+        if fitting < settings.maxClients {
+            log.warning("maxclients", "maxclients lowered to \(fitting): the limit of open files is no higher")
+            settings.maxClients = max(1, fitting)
+        }
         if settings.tlsPort > 0 || settings.tlsReplication { try prepareTLS() }
         for host in settings.bindAddresses {
             let isOptional = host.hasPrefix("-")
@@ -165,6 +185,7 @@ public final class Server {
         if listeners.isEmpty { throw StartError("no port to listen on: set port, tls-port or unixsocket") }
         reactor.catchSignals([SIGTERM, SIGINT, SIGHUP])
         reactor.schedule(after: 100) { [unowned self] in tick() }
+        if let target = settings.replicaOf { follow(target) }
     }
 
     public func run() { reactor.run() }
@@ -180,6 +201,10 @@ public final class Server {
         closeIdleClients()
         checkPause()
         pollTLSFiles()
+        guard reactor.monotonicNow - lastSupervision >= 1000 else { return }
+        lastSupervision = reactor.monotonicNow
+        superviseReplicas()
+        supervisePrimaryLink()
     }
 }
 
@@ -246,6 +271,8 @@ extension Server: ReactorHandler {
         if engine.expireDueKeys(budget: Server.expiryBudget) { isMoreExpiryDue = true } else { isMoreExpiryDue = false }
         if !engine.state.pointee.events.isEmpty { serveEvents() }
         drainStream()
+        continueFullSync()
+        acknowledgeIfNeeded()
         for client in retired { client.destroy() }
         retired.removeAll(keepingCapacity: true)
     }
@@ -254,7 +281,7 @@ extension Server: ReactorHandler {
     static let expiryBudget = 2000
 
     public func idleMilliseconds() -> Int64? {
-        if isMoreExpiryDue { return 0 }
+        if isMoreExpiryDue || isFullSyncActive { return 0 }
         return engine.nextExpiryCheck.map { max(0, $0 - reactor.now) }
     }
 

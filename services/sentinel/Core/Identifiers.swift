@@ -76,7 +76,7 @@ public func isNumericAddress(_ text: String) -> Bool {
         case 48...57:
             digits += 1
             value = value * 10 + Int(byte - 48)
-            guard digits <= 3, value <= 255 else { return false }
+            guard digits <= 3, value <= 255 else { return text.utf8.contains(UInt8(ascii: ":")) }
         default:
             // A colon further on can still make it IPv6.
             return text.utf8.contains(UInt8(ascii: ":"))

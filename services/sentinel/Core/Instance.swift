@@ -41,7 +41,9 @@ final class Instance {
 
     // From INFO (db only)
     var informationRefreshed: Milliseconds?
+    /// When the INFO went out whose reply is still to come.
     var informationAsked: Milliseconds?
+    var informationLastAsked: Milliseconds = .min / 2
     var reportedRole: Role
     var reportedRoleSince: Milliseconds
     var productVersion: String?

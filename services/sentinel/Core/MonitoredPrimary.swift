@@ -25,6 +25,9 @@ final class MonitoredPrimary {
     /// The version of the persistent state that holds the vote.
     var voteVersion: UInt64 = 0
 
+    /// When the present primary became the primary of the configuration, as far as this process knows.
+    var configuredSince: Milliseconds
+
     // Health
     var objectivelyDownSince: Milliseconds?
 
@@ -40,6 +43,7 @@ final class MonitoredPrimary {
 
     init(_ settings: SentinelConfiguration.Primary, number: Int, now: Milliseconds) {
         name = settings.name
+        configuredSince = now
         quorum = settings.quorum
         downAfter = settings.downAfter
         failoverTimeout = settings.failoverTimeout

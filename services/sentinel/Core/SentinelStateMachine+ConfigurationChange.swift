@@ -29,6 +29,7 @@ extension SentinelStateMachine {
         promoted.kind = .primary
         promoted.isFormerPrimary = false
         group.primary = promoted
+        group.configuredSince = now
         for instance in group.databases {
             instance.resetState(now: now)
             if instance.command.link == nil { instance.command.nextAttempt = now }

@@ -168,6 +168,7 @@ extension SentinelStateMachine {
     func askInformation(_ instance: Instance) {
         guard instance.informationAsked == nil, send(.info, to: instance, .information) else { return }
         instance.informationAsked = now
+        instance.informationLastAsked = now
     }
 
     func pingPeriod(_ group: MonitoredPrimary) -> Milliseconds {
@@ -177,7 +178,11 @@ extension SentinelStateMachine {
     func sendPeriodic(_ group: MonitoredPrimary, _ instance: Instance) {
         guard instance.isConnected else { return }
         if instance.isDatabase, instance.informationAsked == nil {
-            let due = (instance.informationRefreshed ?? .min / 2) + informationPeriod(group, instance)
+            // Counted from the last question too: an answer that makes no sense must not be asked for without pause.
+            let period = informationPeriod(group, instance)
+            let pause = max(min(period, timing.busyInformationPeriod), timing.failoverInformationPeriod)
+            let due = max(
+                (instance.informationRefreshed ?? .min / 2) + period, instance.informationLastAsked + pause)
             if now >= due { askInformation(instance) } else { schedule(due) }
         }
         let ping = instance.lastPingSent + pingPeriod(group)
@@ -210,6 +215,10 @@ extension SentinelStateMachine {
         if instance.kind == .replica,
             group.failover != nil || group.primary.isSubjectivelyDown || !instance.isPrimaryLinkUp
         {
+            return timing.busyInformationPeriod
+        }
+        // Replicas find their primary in the seconds after a start or a switch: they should be known soon after.
+        if instance.kind == .primary, now - group.configuredSince < timing.settlingPeriod {
             return timing.busyInformationPeriod
         }
         if instance.reportedRole.rawValue != instance.kind.rawValue { return timing.busyInformationPeriod }

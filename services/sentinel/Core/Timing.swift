@@ -14,6 +14,8 @@ public struct SentinelTiming: Sendable {
     public var busyInformationPeriod: Milliseconds = 1000
     /// INFO during the short phases of a failover: the next one follows the reply to the last after this time.
     public var failoverInformationPeriod: Milliseconds = 20
+    /// So long after a start or a switch the primary is asked for its replicas every `busyInformationPeriod`.
+    public var settlingPeriod: Milliseconds = 30_000
     public var helloPeriod: Milliseconds = 2000
     /// How often the others are asked for their opinion: at first, after one second, after five seconds.
     public var askPeriods: [Milliseconds] = [25, 250, 1000]

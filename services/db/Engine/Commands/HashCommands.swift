@@ -194,12 +194,9 @@ extension Engine {
             if let pair = hash.random(&state.pointee.random) { c.reply.bulk(pair.field) } else { c.reply.null() }
             return
         }
-        if c.count > 4 || c.count == 4 && !c.isWord(3, "withvalues") {
-            guard c.integer(2) != nil else { return }
-            return c.reply.error(ErrorText.syntax)
-        }
         let withValues = c.count == 4
         guard let count = randomCount(c, 2, isPaired: withValues) else { return }
+        if c.count > 4 || withValues && !c.isWord(3, "withvalues") { return c.reply.error(ErrorText.syntax) }
         guard let hash = readHash(c, else: { c.reply.array(0) }) else { return }
         let number = count < 0 ? -count : min(count, hash.count)
         let isNested = withValues && c.reply.isRESP3

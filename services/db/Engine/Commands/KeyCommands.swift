@@ -81,7 +81,7 @@ extension Engine {
     private func relocate(_ c: Invocation, from: Int, to: Int, key: ByteView, newKey: ByteView) {
         deleteKey(to, newKey)
         let oldHash = hash(key)
-        guard let slot = table(from).find(key, oldHash) else { return }
+        guard let slot = locate(from, key, oldHash) else { return }
         let old = Table.entry(slot)
         let new = Entry.make(
             slab, key: newKey, kind: old.kind, valueBytes: old.inlineValueLength, expires: old.hasExpiry)
@@ -154,6 +154,7 @@ extension Engine {
     /// Deletes everything in `database` and returns how many keys that were.
     @discardableResult
     public func flush(_ database: Int) -> Int {
+        finishWalk(database)
         let table = table(database)
         let count = table.count
         guard count > 0 else { return 0 }
@@ -191,6 +192,8 @@ extension Engine {
         guard range.contains(first), range.contains(second) else {
             return c.reply.error("ERR DB index is out of range")
         }
+        finishWalk(Int(first))
+        finishWalk(Int(second))
         let databases = state.pointee.databases
         (databases[Int(first)], databases[Int(second)]) = (databases[Int(second)], databases[Int(first)])
         state.pointee.dirty += 1

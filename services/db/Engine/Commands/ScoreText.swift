@@ -120,7 +120,18 @@ func withDoubleText<Result>(_ value: Double, _ body: (ByteView) -> Result) -> Re
 func parseDouble(_ text: ByteView) -> Double? {
     // Most scores are small integers.
     if text.count <= 15, let integer = parseInteger(text) { return Double(integer) }
-    guard text.count > 0, text.count <= 4096, !(text[0] == 32 || text[0] >= 9 && text[0] <= 13) else { return nil }
+    guard text.count > 0, !(text[0] == 32 || text[0] >= 9 && text[0] <= 13) else { return nil }
+    guard let (value, isInRange) = scanDouble(text), isInRange else { return nil }
+    return value
+}
+
+/// The bound of a score range: as `parseDouble`, but blanks before the number, an empty text (0) and numbers beyond the
+/// range of a double (infinite) are taken, as Redis takes them.
+func parseBound(_ text: ByteView) -> Double? { scanDouble(text)?.0 }
+
+/// What strtod makes of the whole of `text`, and whether that is within its range.
+private func scanDouble(_ text: ByteView) -> (Double, isInRange: Bool)? {
+    guard text.count <= 4096 else { return nil }
     return withUnsafeTemporaryAllocation(byteCount: text.count + 1, alignment: 1) { copy in
         guard let base = copy.baseAddress else { return nil }
         base.copyMemory(from: text.base, byteCount: text.count)
@@ -130,8 +141,7 @@ func parseDouble(_ text: ByteView) -> Double? {
         cl_set_errno(0)
         let value = strtod(characters, &end)
         guard let end, end == characters + text.count, !value.isNaN else { return nil }
-        if cl_errno() == ERANGE, value.isInfinite || value == 0 { return nil }
-        return value
+        return (value, !(cl_errno() == ERANGE && (value.isInfinite || value == 0)))
     }
 }
 

@@ -79,8 +79,8 @@ extension Engine {
         c.reply.integer(count)
     }
 
-    /// The keys and the limit of SINTERCARD and ZINTERCARD; replies with the error and returns nil when they are wrong.
-    func cardinalityArguments(_ c: Invocation) -> (keys: Range<Int>, limit: Int)? {
+    /// The keys and the limit of SINTERCARD; replies with the error and returns nil when they are wrong.
+    private func cardinalityArguments(_ c: Invocation) -> (keys: Range<Int>, limit: Int)? {
         guard let keyCount = parseInteger(c[1]), keyCount > 0 else {
             c.reply.error("ERR numkeys should be greater than 0")
             return nil

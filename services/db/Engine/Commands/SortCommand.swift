@@ -124,7 +124,10 @@ extension Engine {
             }
             return elements
         case .set: SetValue(word: entry.word).forEach { copies.append($0) }
-        case .sortedSet, .hash, .inlineString, .blobString: break
+        case .sortedSet:
+            let value = SortedSetValue(word: entry.word)
+            value.forEach(from: 0, count: value.count, reversed: isReversed) { member, _ in copies.append(member) }
+        case .hash, .inlineString, .blobString: break
         }
         return (0..<copies.count).map { copies[$0] }
     }

@@ -165,7 +165,9 @@ struct CompactList {
 
     /// Replaces `removed` bytes at `position` by `inserted` bytes still to be written, in another block when the size class
     /// changes.
-    private mutating func splice(_ slab: SlabAllocator, _ position: Position, removing removed: Int, inserting inserted: Int) {
+    private mutating func splice(
+        _ slab: SlabAllocator, _ position: Position, removing removed: Int, inserting inserted: Int
+    ) {
         let used = usedBytes
         let newUsed = used &- removed &+ inserted
         precondition(newUsed <= CompactList.largestBytes, "a compact list outgrew its limit")

@@ -35,6 +35,8 @@ import CLinux
     static let expires: UInt64 = 1 << 28
     /// The string was changed in place (APPEND, SETRANGE): OBJECT ENCODING says raw.
     static let modified: UInt64 = 1 << 29
+    /// Compared with the allocator's generation by `KeyspaceWalk`.
+    static let generation: UInt64 = 1 << 30
 
     @inline(__always) init(_ base: UnsafeMutableRawPointer) { self.base = base }
 
@@ -114,6 +116,10 @@ import CLinux
         nonmutating set { base.storeBytes(of: newValue, toByteOffset: 24, as: UInt.self) }
     }
 
+    @inline(__always) func setGeneration(_ generation: UInt64) {
+        header = header & ~Entry.generation | generation
+    }
+
     /// Does the key equal `key`? One load rejects most others.
     @inline(__always) func matches(_ key: ByteView) -> Bool {
         let field = keyField
@@ -134,6 +140,7 @@ import CLinux
         let base = slab.allocate(keyOffset &+ key.count &+ valueBytes)
         var header = UInt64(truncatingIfNeeded: valueBytes) | UInt64(kind.rawValue) << 24
         header |= UInt64(truncatingIfNeeded: isLong ? Entry.longKey : key.count) << 12
+        header |= slab.state.pointee.generation
         if expires { header |= Entry.expires }
         base.storeBytes(of: header, as: UInt64.self)
         if isLong { base.storeBytes(of: UInt32(truncatingIfNeeded: key.count), toByteOffset: prefix, as: UInt32.self) }

@@ -16,6 +16,8 @@ struct SlabAllocator {
         var chunk: UInt = 0
         var chunkEnd: UInt = 0
         var allocatedBytes = 0
+        /// The generation bit that new entries are born with: see `KeyspaceWalk`.
+        var generation: UInt64 = 0
         var reservedBytes = 0
         /// Bytes of the bucket arrays of all tables that draw their entries from here.
         var tableBytes = 0
@@ -53,7 +55,9 @@ struct SlabAllocator {
         }
         let position = state.pointee.bump[sizeClass]
         let size = UInt(sizeClass) &<< 3
-        if position &+ size <= state.pointee.bumpEnd[sizeClass], let block = UnsafeMutableRawPointer(bitPattern: position) {
+        if position &+ size <= state.pointee.bumpEnd[sizeClass],
+            let block = UnsafeMutableRawPointer(bitPattern: position)
+        {
             state.pointee.bump[sizeClass] = position &+ size
             return block
         }

@@ -1,0 +1,96 @@
+# Everything that a person or CI does with this repository. `make` alone lists the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+SWIFT ?= swift
+SCRATCH := .build
+VENV := .venv
+PYTEST := $(VENV)/bin/pytest
+LOAD_GENERATOR := $(SCRATCH)/dssm-load
+CONTAINER_BUILDER ?= docker build
+IMAGE_REPOSITORY ?= localhost
+IMAGE_TAG ?= dev
+SERVICES := db sentinel cert-init log-forwarder restart-coordinator
+
+# Options of single targets: make bench ROWS="get-p16 set-p16" QUICK=1, make fuzz SECONDS=60, make integration TESTS=...
+ROWS ?=
+QUICK ?=
+SECONDS_TO_FUZZ := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
+TESTS ?= tests/integration
+ARGS ?=
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: ## Install the system packages that building and testing need (apt; quick when they are there)
+	@tools/setup
+
+.PHONY: venv
+venv: $(VENV)/.ready ## Make the tests' Python environment with pinned packages
+
+$(VENV)/.ready: tests/requirements.txt | setup
+	@tools/make-venv $(VENV) tests/requirements.txt
+
+.PHONY: build
+build: setup ## Build everything for debugging
+	$(SWIFT) build --scratch-path $(SCRATCH)
+
+.PHONY: release
+release: setup ## Build the executables with optimisation
+	$(SWIFT) build -c release --scratch-path $(SCRATCH)
+
+.PHONY: test
+test: setup check venv release unit integration ## All checks and tests: what CI runs
+
+.PHONY: check
+check: setup ## Format, layer and tool checks, without compiling
+	@$(SWIFT) format lint --strict --parallel --recursive Package.swift services shared tests
+	@python3 tools/check-layers.py
+	@python3 -m unittest discover --quiet --start-directory tests/tools --pattern 'test_*.py'
+
+.PHONY: format
+format: setup ## Rewrite the Swift sources in the house format
+	@$(SWIFT) format --in-place --parallel --recursive Package.swift services shared tests
+
+.PHONY: unit
+unit: setup ## Unit tests and simulations (FILTER=name for some)
+	$(SWIFT) test --disable-xctest --scratch-path $(SCRATCH) $(if $(FILTER),--filter $(FILTER))
+
+.PHONY: integration
+integration: setup venv release ## Tests with real processes (TESTS=tests/integration/test_x.py, ARGS=-x)
+	$(PYTEST) $(TESTS) $(ARGS)
+
+.PHONY: run
+run: release ## Run three dbs and three sentinels under mTLS on this machine until Ctrl-C (ARGS=--help)
+	@tools/local-cluster $(ARGS)
+
+.PHONY: failover-demo
+failover-demo: release venv ## Kill the primary under load and count what was lost (ARGS=--stock: the same on Redis)
+	@$(VENV)/bin/python tests/e2e/failover_demo.py $(ARGS)
+
+.PHONY: bench
+bench: release $(LOAD_GENERATOR) ## Measure against redis-server (ROWS="get-p16 set-p16", QUICK=1)
+	@python3 tests/benchmarks/bench.py $(if $(QUICK),--quick) $(ARGS) $(ROWS)
+
+$(LOAD_GENERATOR): $(wildcard tests/benchmarks/load/*.[ch]) | setup
+	@mkdir -p $(SCRATCH)
+	$$(tools/find-clang) -O2 -Wall -Wextra -Werror -o $@ $(filter %.c,$^) -lssl -lcrypto
+
+.PHONY: fuzz
+fuzz: setup ## Fuzz the RESP parsers (SECONDS=60 for each)
+	@tests/fuzz/run $(SECONDS_TO_FUZZ)
+
+.PHONY: images
+images: ## Build the container images (CONTAINER_BUILDER, IMAGE_REPOSITORY, IMAGE_TAG)
+	for service in $(SERVICES); do \
+	  $(CONTAINER_BUILDER) -f services/$$service/Dockerfile -t $(IMAGE_REPOSITORY)/dssm-$$service:$(IMAGE_TAG) .; \
+	done
+
+.PHONY: clean
+clean: ## Remove all that was built or written by runs
+	rm -rf $(SCRATCH) $(VENV) run bench-results .pytest_cache

@@ -1,0 +1,10 @@
+// What follows from a CONFIG SET beyond the value itself.
+
+import DatabaseReplication
+
+extension Server {
+    func settingsChanged(from old: ServerSettings) {
+        if settings.backlogBytes != old.backlogBytes { backlog?.resize(settings.backlogBytes) }
+        if settings.maxClients != old.maxClients { Server.raiseDescriptorLimit(for: settings.maxClients) }
+    }
+}
