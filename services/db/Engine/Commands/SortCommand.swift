@@ -126,7 +126,8 @@ extension Engine {
         case .set: SetValue(word: entry.word).forEach { copies.append($0) }
         case .sortedSet:
             let value = SortedSetValue(word: entry.word)
-            value.forEach(from: 0, count: value.count, reversed: isReversed) { member, _ in copies.append(member) }
+            let first = isReversed ? value.count - 1 : 0
+            value.forEach(from: first, count: value.count, reversed: isReversed) { member, _ in copies.append(member) }
         case .hash, .inlineString, .blobString: break
         }
         return (0..<copies.count).map { copies[$0] }
