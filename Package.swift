@@ -46,7 +46,8 @@ let package = Package(
     targets: [
         // C modules: headers and tiny shims only.
         .systemLibrary(name: "CLinux", path: "shared/CLinux"),
-        .systemLibrary(name: "COpenSSL", path: "shared/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "COpenSSL", path: "shared/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLZ4", path: "shared/CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
 
         // Foundations.
@@ -59,12 +60,17 @@ let package = Package(
         library("Reactor", path: "shared/Reactor", ["CLinux", "ByteStorage", "TLS"]),
 
         // db
-        library("DatabaseEngine", path: "services/db/Engine", ["ByteStorage", "RESP"]),
-        library("DatabasePersistence", path: "services/db/Persistence", ["DatabaseEngine", "ByteStorage", "RESP", "Compression"]),
+        library("DatabaseEngine", path: "services/db/Engine", ["CLinux", "ByteStorage", "RESP"]),
+        library(
+            "DatabasePersistence", path: "services/db/Persistence",
+            ["DatabaseEngine", "CLinux", "ByteStorage", "RESP", "Compression"]),
         library("DatabaseReplication", path: "services/db/Replication", ["ByteStorage"]),
         library(
             "DatabaseServer", path: "services/db/Server",
-            ["DatabaseEngine", "DatabasePersistence", "DatabaseReplication", "ByteStorage", "RESP", "Reactor", "TLS", "Configuration", "Telemetry"]),
+            [
+                "DatabaseEngine", "DatabasePersistence", "DatabaseReplication", "CLinux", "ByteStorage", "RESP", "Reactor",
+                "TLS", "Configuration", "Telemetry", logging,
+            ]),
         executable("dssm-db", path: "services/db/Main", ["DatabaseServer", "Configuration", "Telemetry"]),
 
         // sentinel
@@ -75,13 +81,16 @@ let package = Package(
         executable("dssm-sentinel", path: "services/sentinel/Main", ["SentinelServer", "Configuration", "Telemetry"]),
 
         // cert-init
-        library("CertificateIssuing", path: "services/cert-init/CertificateIssuing", ["TLS", "Configuration", "Telemetry"]),
+        library(
+            "CertificateIssuing", path: "services/cert-init/CertificateIssuing", ["TLS", "Configuration", "Telemetry"]),
         executable(
-            "dssm-cert-init", path: "services/cert-init/Main", ["CertificateIssuing", "TLS", "Telemetry", argumentParser]),
+            "dssm-cert-init", path: "services/cert-init/Main",
+            ["CertificateIssuing", "TLS", "Telemetry", argumentParser]),
 
         // log-forwarder and restart-coordinator: the command lines only, so far.
         executable("dssm-log-forwarder", path: "services/log-forwarder/Main", ["Telemetry", argumentParser]),
-        executable("dssm-restart-coordinator", path: "services/restart-coordinator/Main", ["Telemetry", argumentParser]),
+        executable(
+            "dssm-restart-coordinator", path: "services/restart-coordinator/Main", ["Telemetry", argumentParser]),
 
         // Tests.
         .target(name: "TestSupport", dependencies: [], path: "tests/Support", swiftSettings: commonSettings),

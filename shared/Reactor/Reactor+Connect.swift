@@ -15,7 +15,9 @@ extension Reactor {
     }
 
     @discardableResult
-    public func listenUnix(path: String, mode: UInt32 = 0, tag: Int, backlog: Int32 = 511) throws(SocketError) -> Connection {
+    public func listenUnix(path: String, mode: UInt32 = 0, tag: Int, backlog: Int32 = 511) throws(SocketError)
+        -> Connection
+    {
         addListener(try Sockets.listenUnix(path: path, mode: mode, backlog: backlog), tag, nil)
     }
 

@@ -143,14 +143,18 @@ public struct SocketAddress: Sendable {
         var list: UnsafeMutablePointer<addrinfo>?
         let code = getaddrinfo(host, nil, &hints, &list)
         defer { if let list { freeaddrinfo(list) } }
-        guard code == 0 else { return .failure(ResolutionFailure(text: "\(host): \(String(cString: gai_strerror(code)))")) }
+        guard code == 0 else {
+            return .failure(ResolutionFailure(text: "\(host): \(String(cString: gai_strerror(code)))"))
+        }
         var found: [SocketAddress] = []
         var next = list
         while let item = next {
             var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
             if getnameinfo(
-                item.pointee.ai_addr, item.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) == 0,
-                let address = numeric(String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self), port)
+                item.pointee.ai_addr, item.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
+                == 0,
+                let address = numeric(
+                    String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self), port)
             {
                 found.append(address)
             }

@@ -54,7 +54,9 @@ public final class EventCounter: Sendable {
     public let fd: Int32
 
     public init(isSemaphore: Bool = false) {
-        let flags = isSemaphore ? Int32(EFD_CLOEXEC) | Int32(EFD_SEMAPHORE)
+        let flags =
+            isSemaphore
+            ? Int32(EFD_CLOEXEC) | Int32(EFD_SEMAPHORE)
             : Int32(EFD_CLOEXEC) | Int32(EFD_NONBLOCK)
         fd = eventfd(0, flags)
         precondition(fd >= 0, "eventfd failed: no file descriptors")
@@ -94,11 +96,13 @@ public enum Threads {
         defer { pthread_sigmask(SIG_SETMASK, &previous, nil) }
         var thread = pthread_t()
         let argument = Unmanaged.passRetained(Start(body)).toOpaque()
-        let result = pthread_create(&thread, nil, { argument in
-            guard let argument else { return nil }
-            Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
-            return nil
-        }, argument)
+        let result = pthread_create(
+            &thread, nil,
+            { argument in
+                guard let argument else { return nil }
+                Unmanaged<Start>.fromOpaque(argument).takeRetainedValue().body()
+                return nil
+            }, argument)
         precondition(result == 0, "cannot start a thread: \(String(cString: strerror(result)))")
         pthread_setname_np(thread, String(name.prefix(15)))
         pthread_detach(thread)

@@ -173,7 +173,8 @@ public struct Engine {
         let databases = UnsafeMutablePointer<Database>.allocate(capacity: databaseCount)
         for index in 0..<databaseCount {
             (databases + index).initialize(
-                to: Database(table: Table(hash: hash, slab: slab, buckets: 16), timers: TimerWheel(now: nowMilliseconds)))
+                to: Database(
+                    table: Table(hash: hash, slab: slab, buckets: 16), timers: TimerWheel(now: nowMilliseconds)))
         }
         state = .allocate(capacity: 1)
         state.initialize(

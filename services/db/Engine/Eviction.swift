@@ -103,7 +103,8 @@ extension Engine {
     public func debugDescription(of key: ByteView, in database: Int) -> String? {
         guard let slot = peek(database, key) else { return nil }
         let entry = Table.entry(slot)
-        return "Value at:0x0 refcount:1 encoding:\(encodingName(entry)) serializedlength:\(memoryUsage(entry, samples: 5)) "
+        return
+            "Value at:0x0 refcount:1 encoding:\(encodingName(entry)) serializedlength:\(memoryUsage(entry, samples: 5)) "
             + "lru:\(entry.access) lru_seconds_idle:\(idleSeconds(entry))"
     }
 }

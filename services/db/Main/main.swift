@@ -2,8 +2,8 @@
 //
 // Exit codes: 0 stopped on request; 1 cannot start (settings, port, certificates, data); 2 the data on disk is damaged.
 import Configuration
-import Glibc
 import DatabaseServer
+import Glibc
 import Telemetry
 
 let usage = """
@@ -47,11 +47,12 @@ if !settings.logFile.isEmpty, !sink.open(file: settings.logFile) {
 let server = Server(settings: settings, log: ServerLog(sink))
 do throws(StartError) {
     try server.start()
+    try server.load()
 } catch {
     server.log.warning("start-failed", error.description)
     sink.finish()
     StandardError.print("dssm-db: \(error)")
-    exit(1)
+    exit(error.exitCode)
 }
 server.run()
 exit(server.exitCode)

@@ -52,13 +52,12 @@ final class AOFWorker: @unchecked Sendable {
         directory: AOFDirectory, manifest: AOFManifest, retryMilliseconds: Int, awaitsBase: Bool,
         notify: @escaping @Sendable () -> Void
     ) throws(PersistenceError) {
-        precondition(!awaitsBase || manifest.isEmpty)
         self.directory = directory
         self.retryMilliseconds = retryMilliseconds
         self.notify = notify
         isManifestLive = !awaitsBase
         var manifest = manifest
-        if let last = manifest.increments.last {
+        if !awaitsBase, let last = manifest.increments.last {
             file = try LogFile(
                 path: directory.path(of: last), sequence: last.sequence, isNew: false, calls: directory.calls)
             // What an earlier process wrote may not be on the disk yet.

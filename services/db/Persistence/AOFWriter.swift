@@ -93,8 +93,8 @@ public final class AOFWriter {
     /// Opens the last increment, or begins the first one, and starts the worker.
     ///
     /// - Parameters:
-    ///   - awaitsBase: the manifest, which must be empty, is written only when the first `finishRewrite` brings a base:
-    ///     for a log that is switched on over data that it does not hold yet.
+    ///   - awaitsBase: the manifest is written only when the first `finishRewrite` brings a base: for a log that is
+    ///     switched on over data that it does not hold yet. What the manifest lists becomes history then.
     ///   - notify: called by the worker thread, without locks held, when `durable` moved or an event came up.
     public init(
         directory: AOFDirectory, manifest: AOFManifest, settings: Settings = Settings(), awaitsBase: Bool = false,

@@ -14,6 +14,7 @@ public struct KeyspaceLoader: RDBSink {
     /// The auxiliary fields that concern replication, if the file has them.
     public private(set) var replicationID: String?
     public private(set) var replicationOffset: Int64?
+    public private(set) var replicationDatabase = 0
     private var isSkipping = false
 
     public init(engine: Engine, skipsExpired: Bool) {
@@ -37,6 +38,7 @@ public struct KeyspaceLoader: RDBSink {
 
     public mutating func auxiliary(name: ByteView, value: ByteView) throws(SinkRefusal) {
         if name.equalsIgnoringCase("repl-id"), value.count == 40 { replicationID = value.string }
+        if name.equalsIgnoringCase("repl-stream-db") { replicationDatabase = Int(parseInteger(value) ?? 0) }
         if name.equalsIgnoringCase("repl-offset") { replicationOffset = parseInteger(value) }
     }
 

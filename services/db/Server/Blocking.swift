@@ -167,7 +167,8 @@ extension Server {
     func mustPause(_ client: Client, _ shape: CommandShape) -> Bool {
         guard let pause, !client.has([.replica, .primary]) else { return false }
         if pause.onlyWrites {
-            return shape.has(.write) || shape.id == .publish || shape.id == .exec && client.details.queued.contains { $0.shape.has(.write) }
+            return shape.has(.write) || shape.id == .publish
+                || shape.id == .exec && client.details.queued.contains { $0.shape.has(.write) }
         }
         return shape.id != .client && shape.id != .quit && shape.id != .reset
     }

@@ -67,6 +67,7 @@ extension Server {
         _ client: Client, _ shape: CommandShape?, _ arguments: UnsafeMutablePointer<ByteView>, _ count: Int,
         _ hash: UInt64, _ reply: ReplyWriter, _ raw: ByteView
     ) {
+        if persistence.isEnded { return }
         guard let shape else {
             return refuse(client, reply, unknownCommandText(arguments, count))
         }
@@ -79,6 +80,7 @@ extension Server {
         }
         if let text = roleRefusal(client, shape) { return refuse(client, reply, text) }
         if let text = memoryRefusal(client, shape) { return refuse(client, reply, text) }
+        if let text = diskRefusal(client, shape) { return refuse(client, reply, text) }
         if client.has(.subscribed), !client.state.pointee.isRESP3, !isAllowedWhileSubscribed(shape.id) {
             let name = commands.spec(shape.id).name
             return reply.error(

@@ -35,7 +35,8 @@ extension Server: HealthSource {
         text.gauge("dssm_connected_clients", "Client connections.", Int64(clients.count))
         text.gauge("dssm_blocked_clients", "Clients in a blocking command.", Int64(blocked.count))
         text.counter("dssm_connections_received_total", "Connections accepted.", UInt64(statistics.connectionsReceived))
-        text.counter("dssm_rejected_connections_total", "Connections over maxclients.", UInt64(statistics.rejectedConnections))
+        text.counter(
+            "dssm_rejected_connections_total", "Connections over maxclients.", UInt64(statistics.rejectedConnections))
         text.counter("dssm_commands_processed_total", "Commands executed.", UInt64(statistics.commandsProcessed))
         text.counter("dssm_error_replies_total", "Error replies sent.", UInt64(statistics.errorReplies))
         text.counter("dssm_tls_failures_total", "Refused or failed TLS handshakes.", UInt64(statistics.tlsFailures))
@@ -45,7 +46,8 @@ extension Server: HealthSource {
         let counters = engine.state.pointee.statistics
         text.counter("dssm_keyspace_hits_total", "Look-ups that found their key.", UInt64(counters.keyspaceHits))
         text.counter("dssm_keyspace_misses_total", "Look-ups that did not.", UInt64(counters.keyspaceMisses))
-        text.counter("dssm_expired_keys_total", "Keys deleted because their time had come.", UInt64(counters.expiredKeys))
+        text.counter(
+            "dssm_expired_keys_total", "Keys deleted because their time had come.", UInt64(counters.expiredKeys))
         text.counter("dssm_evicted_keys_total", "Keys deleted for maxmemory.", UInt64(counters.evictedKeys))
         text.gauge("dssm_memory_used_bytes", "Bytes of the dataset.", Int64(engine.usedBytes))
         text.gauge("dssm_memory_max_bytes", "maxmemory, 0 for none.", Int64(settings.engine.maxMemoryBytes))

@@ -3,7 +3,9 @@ import DatabaseEngine
 
 extension Server {
     func memoryRefusal(_ client: Client, _ shape: CommandShape) -> String? {
-        guard settings.engine.maxMemoryBytes > 0, !(isReplicaRole && settings.replicaIgnoreMaxMemory) else { return nil }
+        guard settings.engine.maxMemoryBytes > 0, !(isReplicaRole && settings.replicaIgnoreMaxMemory) else {
+            return nil
+        }
         let isWithin = engine.evict(overhead: 0, budget: Server.evictionsPerCommand)
         guard !isWithin, shape.has(.denyOOM) || client.has(.inTransaction) && shape.has(.write) else { return nil }
         // The policy has keys to evict, but more than one command may wait for: go on, the next ones evict further.

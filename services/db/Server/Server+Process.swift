@@ -66,7 +66,8 @@ extension Server {
                 }
                 batch[batchCount] = BatchedCommand(
                     client: client, shape: shape, firstArgument: first, argumentCount: count, hash: hash,
-                    raw: ByteView(input.base + position, input[position] == 42 ? next &- position : 0), start: position, end: next)
+                    raw: ByteView(input.base + position, input[position] == 42 ? next &- position : 0), start: position,
+                    end: next)
                 batchCount &+= 1
                 position = next
             case .nothing(let next):
@@ -145,7 +146,8 @@ extension Server {
         if client.has(.closing) { return connection.consumeInput(left) }
         if left > settings.queryBufferLimit {
             log.warning(
-                "query-buffer", "Closing client that reached max query buffer length: \(describe(client)), \(left) bytes")
+                "query-buffer",
+                "Closing client that reached max query buffer length: \(describe(client)), \(left) bytes")
             return connection.close(.local("query buffer limit"))
         }
         // A blocked client may send ahead, but not without bound.

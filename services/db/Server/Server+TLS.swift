@@ -13,7 +13,9 @@ extension Server {
             throw StartError("TLS: \(error.message)")
         }
         tls = reloader
-        for warning in tlsServerContext?.warnings(now: startedAt / 1000) ?? [] { log.warning("tls-certificate", warning) }
+        for warning in tlsServerContext?.warnings(now: startedAt / 1000) ?? [] {
+            log.warning("tls-certificate", warning)
+        }
     }
 
     /// Looks at the certificate files, once a second.
@@ -33,7 +35,8 @@ extension Server {
             for listener in listeners where listener.hasTLSContext { reactor.setTLSContext(listener, server) }
             log.notice(
                 "tls-reloaded",
-                "TLS certificates reloaded: \(server.certificate.map { "\($0.subject), serial \($0.serial)" } ?? "none")")
+                "TLS certificates reloaded: \(server.certificate.map { "\($0.subject), serial \($0.serial)" } ?? "none")"
+            )
         case .failed(let error):
             log.warning("tls-reload-failed", "TLS certificates not reloaded, the old ones stay: \(error.message)")
         }

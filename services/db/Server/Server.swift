@@ -85,6 +85,10 @@ public final class Server {
     /// Commands a second over the last tick.
     var instantaneousOperations = 0
     private var lastCommandCount = 0
+    let persistence = PersistenceState()
+    private(set) lazy var walks = WalkCoordinator(server: self)
+    /// Bytes of the propagation stream since the process started, as far as it was drained: see `Server+Stream.swift`.
+    var streamOffset: UInt64 = 0
     var scratchOutput = OutputBuffer.create(capacity: 4096)
     public internal(set) var exitCode: Int32 = 0
 
@@ -132,7 +136,7 @@ public final class Server {
     func updateLongWay() {
         needsLongWay =
             isLoading || pause != nil || !monitors.isEmpty || settings.engine.maxMemoryBytes > 0
-            || isShuttingDown || isReplicaRole || settings.minReplicasToWrite > 0
+            || isShuttingDown || isReplicaRole || settings.minReplicasToWrite > 0 || isDiskFailing
     }
 
     // MARK: Start and end
@@ -185,7 +189,6 @@ public final class Server {
         if listeners.isEmpty { throw StartError("no port to listen on: set port, tls-port or unixsocket") }
         reactor.catchSignals([SIGTERM, SIGINT, SIGHUP])
         reactor.schedule(after: 100) { [unowned self] in tick() }
-        if let target = settings.replicaOf { follow(target) }
     }
 
     public func run() { reactor.run() }
@@ -201,6 +204,8 @@ public final class Server {
         closeIdleClients()
         checkPause()
         pollTLSFiles()
+        checkSaveRules()
+        checkLog()
         guard reactor.monotonicNow - lastSupervision >= 1000 else { return }
         lastSupervision = reactor.monotonicNow
         superviseReplicas()
@@ -211,7 +216,12 @@ public final class Server {
 /// A condition that keeps the server from starting, as one line.
 public struct StartError: Error, CustomStringConvertible, Sendable {
     public let description: String
-    public init(_ description: String) { self.description = description }
+    /// What the process ends with: 2 when the data is damaged, else 1.
+    public let exitCode: Int32
+    public init(_ description: String, exitCode: Int32 = 1) {
+        self.description = description
+        self.exitCode = exitCode
+    }
 }
 
 // MARK: - Reactor events
@@ -268,11 +278,22 @@ extension Server: ReactorHandler {
 
     public func endTurn() {
         engine.setTime(reactor.now)
+        // While data is loaded, turns come in the middle of it: nothing may expire yet.
+        if isLoading { return endLoadingTurn() }
         if engine.expireDueKeys(budget: Server.expiryBudget) { isMoreExpiryDue = true } else { isMoreExpiryDue = false }
         if !engine.state.pointee.events.isEmpty { serveEvents() }
         drainStream()
-        continueFullSync()
+        walks.turn()
         acknowledgeIfNeeded()
+        destroyRetired()
+    }
+
+    private func endLoadingTurn() {
+        if !engine.state.pointee.events.isEmpty { serveEvents() }
+        destroyRetired()
+    }
+
+    private func destroyRetired() {
         for client in retired { client.destroy() }
         retired.removeAll(keepingCapacity: true)
     }
@@ -281,7 +302,7 @@ extension Server: ReactorHandler {
     static let expiryBudget = 2000
 
     public func idleMilliseconds() -> Int64? {
-        if isMoreExpiryDue || isFullSyncActive { return 0 }
+        if isMoreExpiryDue || walks.wantsTurn { return 0 }
         return engine.nextExpiryCheck.map { max(0, $0 - reactor.now) }
     }
 

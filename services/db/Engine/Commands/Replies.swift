@@ -32,6 +32,7 @@ extension Invocation {
     }
 
     func unknownSubcommand(_ command: String) {
-        reply.error("ERR unknown subcommand '\(self[1].slice(0, min(128, self[1].count)).string)'. Try \(command) HELP.")
+        reply.error(
+            "ERR unknown subcommand '\(self[1].slice(0, min(128, self[1].count)).string)'. Try \(command) HELP.")
     }
 }

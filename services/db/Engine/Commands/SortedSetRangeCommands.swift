@@ -78,7 +78,9 @@ extension Engine {
     }
 
     func zrangestore(_ c: Invocation) {
-        guard let query = RangeQuery(c, from: 5, fixed: nil, stores: true), let range = query.range(c, 3) else { return }
+        guard let query = RangeQuery(c, from: 5, fixed: nil, stores: true), let range = query.range(c, 3) else {
+            return
+        }
         var result = SortedSetValue.make(self)
         if let entry = findToRead(c.database, c[2], hash(c[2])) {
             guard entry.kind == .sortedSet else {

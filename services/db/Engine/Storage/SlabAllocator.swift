@@ -55,7 +55,9 @@ struct SlabAllocator {
         }
         let position = state.pointee.bump[sizeClass]
         let size = UInt(sizeClass) &<< 3
-        if position &+ size <= state.pointee.bumpEnd[sizeClass], let block = UnsafeMutableRawPointer(bitPattern: position) {
+        if position &+ size <= state.pointee.bumpEnd[sizeClass],
+            let block = UnsafeMutableRawPointer(bitPattern: position)
+        {
             state.pointee.bump[sizeClass] = position &+ size
             return block
         }

@@ -40,11 +40,14 @@ extension Server {
         } else if c.isWord(1, "getredir"), c.count == 2 {
             c.reply.integer(-1)
         } else if c.isWord(1, "help"), c.count == 2 {
-            replyHelp(c, "CLIENT", [
-                "GETNAME", "GETREDIR", "ID", "INFO", "KILL <option> ...", "LIST [options ...]", "NO-EVICT (ON|OFF)",
-                "NO-TOUCH (ON|OFF)", "PAUSE <timeout> [WRITE|ALL]", "REPLY (ON|OFF|SKIP)", "SETINFO <option> <value>",
-                "SETNAME <name>", "UNBLOCK <clientid> [TIMEOUT|ERROR]", "UNPAUSE",
-            ])
+            replyHelp(
+                c, "CLIENT",
+                [
+                    "GETNAME", "GETREDIR", "ID", "INFO", "KILL <option> ...", "LIST [options ...]", "NO-EVICT (ON|OFF)",
+                    "NO-TOUCH (ON|OFF)", "PAUSE <timeout> [WRITE|ALL]", "REPLY (ON|OFF|SKIP)",
+                    "SETINFO <option> <value>",
+                    "SETNAME <name>", "UNBLOCK <clientid> [TIMEOUT|ERROR]", "UNPAUSE",
+                ])
         } else {
             c.unknownSubcommand("CLIENT")
         }
@@ -231,7 +234,8 @@ extension Server {
         let until = reactor.monotonicNow + min(milliseconds, 1 << 50)
         if let current = pause {
             pause = ClientPause(
-                until: max(until, current.until), onlyWrites: onlyWrites && current.onlyWrites, waiting: current.waiting)
+                until: max(until, current.until), onlyWrites: onlyWrites && current.onlyWrites, waiting: current.waiting
+            )
         } else {
             pause = ClientPause(until: until, onlyWrites: onlyWrites)
         }

@@ -17,7 +17,11 @@ extension Server {
             c.reply.array(c.count == 2 ? specs.count : c.count - 2)
             for spec in specs { replyInfo(c.reply, spec) }
             for index in 2..<max(2, c.count) {
-                if let shape = find(c[index]) { replyInfo(c.reply, commands.spec(shape.id)) } else { c.reply.nullArray() }
+                if let shape = find(c[index]) {
+                    replyInfo(c.reply, commands.spec(shape.id))
+                } else {
+                    c.reply.nullArray()
+                }
             }
         } else if c.isWord(1, "docs") {
             commandDocs(c)
@@ -26,10 +30,12 @@ extension Server {
         } else if c.isWord(1, "getkeys"), c.count >= 3 {
             commandGetKeys(c)
         } else if c.isWord(1, "help"), c.count == 2 {
-            replyHelp(c, "COMMAND", [
-                "(no subcommand)", "COUNT", "DOCS [<command-name> ...]", "GETKEYS <full-command>",
-                "INFO [<command-name> ...]", "LIST",
-            ])
+            replyHelp(
+                c, "COMMAND",
+                [
+                    "(no subcommand)", "COUNT", "DOCS [<command-name> ...]", "GETKEYS <full-command>",
+                    "INFO [<command-name> ...]", "LIST",
+                ])
         } else {
             c.unknownSubcommand("COMMAND")
         }
@@ -97,7 +103,8 @@ extension Server {
     private func commandList(_ c: CommandContext) {
         var specs = commands.specs
         if c.count == 5, c.isWord(2, "filterby"), c.isWord(3, "pattern") {
-            specs = specs.filter { spec in Array(spec.name.utf8).withView { matchesGlob(c[4], $0, ignoringCase: true) } }
+            specs = specs.filter { spec in Array(spec.name.utf8).withView { matchesGlob(c[4], $0, ignoringCase: true) }
+            }
         } else if c.count == 5, c.isWord(2, "filterby"), c.isWord(3, "aclcat") {
             let wanted = "@" + c.text(4).lowercased()
             specs = specs.filter { categories($0).contains(wanted) }

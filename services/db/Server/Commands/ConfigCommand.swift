@@ -24,9 +24,12 @@ extension Server {
         } else if c.isWord(1, "rewrite"), c.count == 2 {
             configRewrite(c)
         } else if c.isWord(1, "help"), c.count == 2 {
-            replyHelp(c, "CONFIG", [
-                "GET <pattern> [<pattern> ...]", "SET <directive> <value> [<directive> <value> ...]", "RESETSTAT", "REWRITE",
-            ])
+            replyHelp(
+                c, "CONFIG",
+                [
+                    "GET <pattern> [<pattern> ...]", "SET <directive> <value> [<directive> <value> ...]", "RESETSTAT",
+                    "REWRITE",
+                ])
         } else if c.isWord(1, "get") || c.isWord(1, "set") {
             c.wrongArity(c.isWord(1, "get") ? "config|get" : "config|set")
         } else {
@@ -72,7 +75,8 @@ extension Server {
                     "ERR CONFIG SET failed (possibly related to argument '\(name)') - can't set immutable config")
             }
             guard names.insert(parameter.name).inserted else {
-                return c.reply.error("ERR CONFIG SET failed (possibly related to argument '\(name)') - duplicate parameter")
+                return c.reply.error(
+                    "ERR CONFIG SET failed (possibly related to argument '\(name)') - duplicate parameter")
             }
             let words =
                 parameter.isMultiWord
@@ -109,6 +113,7 @@ extension Server {
         settings = changed
         log.sink.level = changed.logLevel
         applySettings()
+        persistenceSettingsChanged(from: old)
         settingsChanged(from: old)
         return nil
     }
@@ -186,8 +191,10 @@ extension Server {
     private func rewrittenLines(_ parameter: Parameter, _ value: String) -> [[[UInt8]]] {
         let words = value.split(separator: " ").map { Array($0.utf8) }
         switch parameter.name {
-        case "save" where !words.isEmpty: return stride(from: 0, to: words.count, by: 2).map { [words[$0], words[$0 + 1]] }
-        case "client-output-buffer-limit": return stride(from: 0, to: words.count, by: 4).map { Array(words[$0..<$0 + 4]) }
+        case "save" where !words.isEmpty:
+            return stride(from: 0, to: words.count, by: 2).map { [words[$0], words[$0 + 1]] }
+        case "client-output-buffer-limit":
+            return stride(from: 0, to: words.count, by: 4).map { Array(words[$0..<$0 + 4]) }
         case "replicaof" where words.isEmpty: return []
         default:
             return parameter.isMultiWord && !words.isEmpty ? [words] : [[Array(value.utf8)]]

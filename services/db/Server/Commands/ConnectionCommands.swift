@@ -69,7 +69,9 @@ extension Server {
         }
         let user = c.count == 3 ? c.text(1) : "default"
         guard check(user: user, password: c[c.count - 1]) else {
-            log.notice("authentication-failed", "Failed authentication of user '\(user)' from \(c.client.connection.remoteAddress)")
+            log.notice(
+                "authentication-failed",
+                "Failed authentication of user '\(user)' from \(c.client.connection.remoteAddress)")
             return c.reply.error("WRONGPASS invalid username-password pair or user is disabled.")
         }
         c.client.remove(.needsAuthentication)
@@ -154,9 +156,13 @@ extension Server {
 
     /// Redis's protected mode: without a password and without an explicit bind, only the machine itself may connect.
     func protectedModeRefusal(_ connection: Connection) -> StaticString? {
-        guard settings.protectedMode, settings.password.isEmpty, connection.tag == ConnectionTag.client else { return nil }
+        guard settings.protectedMode, settings.password.isEmpty, connection.tag == ConnectionTag.client else {
+            return nil
+        }
         let host = connection.remoteHost
-        if host == "::1" || host.hasPrefix("127.") || connection.isTLS || connection.phase == .handshaking { return nil }
+        if host == "::1" || host.hasPrefix("127.") || connection.isTLS || connection.phase == .handshaking {
+            return nil
+        }
         return
             "-DENIED dSSM is running in protected mode because protected mode is enabled and no password is set for the default user. In this mode connections are only accepted from the loopback interface. Set a password with requirepass, use TLS with client certificates, or switch protected-mode off.\r\n"
     }

@@ -8,7 +8,8 @@ import Telemetry
 
 extension Server {
     func debugCommand(_ c: CommandContext) {
-        let isLocal = c.client.connection.remoteHost == "127.0.0.1" || c.client.connection.remoteHost == "::1"
+        let isLocal =
+            c.client.connection.remoteHost == "127.0.0.1" || c.client.connection.remoteHost == "::1"
             || c.client.has(.unixSocket)
         guard settings.enableDebugCommand == .yes || settings.enableDebugCommand == .local && isLocal else {
             return c.reply.error(
@@ -47,23 +48,30 @@ extension Server {
             log.sink.finish()
             abort()
         } else if c.isWord(1, "help") {
-            replyHelp(c, "DEBUG", [
-                "LOADAOF", "OBJECT <key>", "POPULATE <count> [<prefix>] [<size>]", "RELOAD", "SET-ACTIVE-EXPIRE <0|1>",
-                "SLEEP <seconds>",
-            ])
+            replyHelp(
+                c, "DEBUG",
+                [
+                    "LOADAOF", "OBJECT <key>", "POPULATE <count> [<prefix>] [<size>]", "RELOAD",
+                    "SET-ACTIVE-EXPIRE <0|1>",
+                    "SLEEP <seconds>",
+                ])
         } else {
             c.unknownSubcommand("DEBUG")
         }
     }
 
     private func populate(_ c: CommandContext) {
-        guard let count = c.integer(2), count >= 0 else { return c.reply.error("ERR value is out of range, must be positive") }
+        guard let count = c.integer(2), count >= 0 else {
+            return c.reply.error("ERR value is out of range, must be positive")
+        }
         let prefix = c.count > 3 ? c.text(3) : "key"
         let size = c.count > 4 ? Int(parseInteger(c[4]) ?? 0) : 0
         for number in 0..<count {
             let key = Array("\(prefix):\(number)".utf8)
             var value = Array("value:\(number)".utf8)
-            if size > 0 { value = Array((value + [UInt8](repeating: 0, count: max(0, size - value.count))).prefix(size)) }
+            if size > 0 {
+                value = Array((value + [UInt8](repeating: 0, count: max(0, size - value.count))).prefix(size))
+            }
             key.withView { key in value.withView { engine.populate(c.client.database, key, $0) } }
         }
         c.reply.ok()

@@ -61,13 +61,15 @@ extension Server {
     private func infoServer() -> [(String, String)] {
         let uptime = (reactor.now - startedAt) / 1000
         return [
-            ("redis_version", Server.redisVersion), ("dssm_version", ProductVersion.current), ("redis_git_sha1", "00000000"),
+            ("redis_version", Server.redisVersion), ("dssm_version", ProductVersion.current),
+            ("redis_git_sha1", "00000000"),
             ("redis_git_dirty", "0"), ("redis_mode", "standalone"), ("os", Server.operatingSystem),
             ("arch_bits", "64"), ("monotonic_clock", "POSIX clock_gettime"), ("multiplexing_api", "epoll"),
             ("process_id", "\(getpid())"), ("process_supervised", "no"), ("run_id", runID),
             ("tcp_port", "\(settings.port > 0 ? settings.port : settings.tlsPort)"),
             ("server_time_usec", "\(reactor.now * 1000)"), ("uptime_in_seconds", "\(uptime)"),
-            ("uptime_in_days", "\(uptime / 86400)"), ("hz", "\(settings.hertz)"), ("configured_hz", "\(settings.hertz)"),
+            ("uptime_in_days", "\(uptime / 86400)"), ("hz", "\(settings.hertz)"),
+            ("configured_hz", "\(settings.hertz)"),
             ("lru_clock", "\(reactor.now / 1000 & 0xff_ffff)"), ("executable", CommandLine.arguments.first ?? ""),
             ("config_file", settings.configurationFile ?? ""), ("io_threads_active", "0"),
         ] + infoTLS()
@@ -119,7 +121,8 @@ extension Server {
             ("used_memory_rss_human", Server.human(resident)), ("used_memory_peak", "\(peakMemory)"),
             ("used_memory_peak_human", Server.human(peakMemory)), ("used_memory_dataset", "\(used)"),
             ("mem_clients_normal", "\(clientBytes)"), ("mem_replication_backlog", "\(backlogMemory)"),
-            ("mem_aof_buffer", "\(logBufferBytes)"), ("maxmemory", "\(limit)"), ("maxmemory_human", Server.human(limit)),
+            ("mem_aof_buffer", "\(logBufferBytes)"), ("maxmemory", "\(limit)"),
+            ("maxmemory_human", Server.human(limit)),
             ("maxmemory_policy", settings.engine.maxMemoryPolicy.rawValue),
             ("mem_fragmentation_ratio", Server.ratio(resident, used)), ("mem_allocator", "dssm-slab"),
             ("lazyfree_pending_objects", "0"), ("lazyfreed_objects", "0"), ("active_defrag_running", "0"),
@@ -207,8 +210,10 @@ extension Server {
             let micros = timed.nanoseconds / 1000
             let perCall = timed.calls > 0 ? Server.ratio(Int(micros), Int(timed.calls)) : "0.00"
             fields.append(
-                ("cmdstat_\(spec.name)",
-                "calls=\(calls),usec=\(micros),usec_per_call=\(perCall),rejected_calls=0,failed_calls=0"))
+                (
+                    "cmdstat_\(spec.name)",
+                    "calls=\(calls),usec=\(micros),usec_per_call=\(perCall),rejected_calls=0,failed_calls=0"
+                ))
         }
         return fields
     }

@@ -102,7 +102,8 @@ extension Server {
         } else if c.isWord(1, "histogram") {
             latencyHistogram(c)
         } else if c.isWord(1, "help"), c.count == 2 {
-            replyHelp(c, "LATENCY", ["DOCTOR", "HISTOGRAM [COMMAND ...]", "HISTORY <event>", "LATEST", "RESET [<event> ...]"])
+            replyHelp(
+                c, "LATENCY", ["DOCTOR", "HISTOGRAM [COMMAND ...]", "HISTORY <event>", "LATEST", "RESET [<event> ...]"])
         } else {
             c.unknownSubcommand("LATENCY")
         }
@@ -162,7 +163,8 @@ extension Server {
         let keys = (0..<settings.databases).reduce(0) { $0 + engine.keyCount($1) }
         let used = engine.usedBytes
         let fields = [
-            ("peak.allocated", max(peakMemory, used)), ("total.allocated", used), ("replication.backlog", backlogMemory),
+            ("peak.allocated", max(peakMemory, used)), ("total.allocated", used),
+            ("replication.backlog", backlogMemory),
             ("aof.buffer", logBufferBytes), ("keys.count", keys), ("keys.bytes-per-key", keys > 0 ? used / keys : 0),
             ("dataset.bytes", used),
         ]

@@ -147,10 +147,12 @@ extension Server {
         } else if c.isWord(1, "numpat"), c.count == 2 {
             c.reply.integer(pubsub.patterns.count)
         } else if c.isWord(1, "help") {
-            replyHelp(c, "PUBSUB", [
-                "CHANNELS [<pattern>]", "NUMPAT", "NUMSUB [<channel> ...]", "SHARDCHANNELS [<pattern>]",
-                "SHARDNUMSUB [<shardchannel> ...]",
-            ])
+            replyHelp(
+                c, "PUBSUB",
+                [
+                    "CHANNELS [<pattern>]", "NUMPAT", "NUMSUB [<channel> ...]", "SHARDCHANNELS [<pattern>]",
+                    "SHARDNUMSUB [<shardchannel> ...]",
+                ])
         } else {
             c.unknownSubcommand("PUBSUB")
         }

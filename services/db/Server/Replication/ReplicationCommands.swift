@@ -106,7 +106,8 @@ extension Server {
 
     func replicationReadinessProblem() -> String? {
         guard let primary else { return nil }
-        return primary.isConnected ? nil : "the link to the primary \(primary.host):\(primary.port) is down (\(primary.state.name))"
+        return primary.isConnected
+            ? nil : "the link to the primary \(primary.host):\(primary.port) is down (\(primary.state.name))"
     }
 
     var backlogMemory: Int { backlog?.capacity ?? 0 }
@@ -135,7 +136,8 @@ extension Server {
                 fields.append(("master_link_down_since_seconds", "\((now - primary.downSince) / 1000)"))
             }
             fields += [
-                ("slave_priority", "\(settings.replicaPriority)"), ("slave_read_only", settings.replicaReadOnly ? "1" : "0"),
+                ("slave_priority", "\(settings.replicaPriority)"),
+                ("slave_read_only", settings.replicaReadOnly ? "1" : "0"),
                 ("replica_announced", settings.replicaAnnounced ? "1" : "0"),
             ]
         }
@@ -148,11 +150,14 @@ extension Server {
             guard let link = client.details.replica else { continue }
             let lag = link.state == .online ? (reactor.monotonicNow - link.acknowledgedAt) / 1000 : 0
             fields.append(
-                ("slave\(index)",
-                "ip=\(address(client, link)),port=\(link.listeningPort),state=\(link.state.name),offset=\(link.acknowledged),lag=\(lag)"))
+                (
+                    "slave\(index)",
+                    "ip=\(address(client, link)),port=\(link.listeningPort),state=\(link.state.name),offset=\(link.acknowledged),lag=\(lag)"
+                ))
         }
         fields += [
-            ("master_failover_state", "no-failover"), ("master_replid", history.id), ("master_replid2", history.secondID),
+            ("master_failover_state", "no-failover"), ("master_replid", history.id),
+            ("master_replid2", history.secondID),
             ("master_repl_offset", "\(history.offset)"), ("second_repl_offset", "\(history.secondEndOffset)"),
             ("repl_backlog_active", backlog == nil ? "0" : "1"),
             ("repl_backlog_size", "\(backlog?.capacity ?? settings.backlogBytes)"),
@@ -168,13 +173,17 @@ extension Server {
         text.gauge(
             "dssm_online_replicas", "Replicas that follow the stream.",
             Int64(replicas.reduce(0) { $0 + ($1.details.replica?.state == .online ? 1 : 0) }))
-        text.gauge("dssm_primary_link_up", "1 on a replica whose link works; 1 on a primary.", Int64(primary?.isConnected ?? true ? 1 : 0))
+        text.gauge(
+            "dssm_primary_link_up", "1 on a replica whose link works; 1 on a primary.",
+            Int64(primary?.isConnected ?? true ? 1 : 0))
         text.counter("dssm_full_syncs_total", "Full syncs given.", UInt64(statistics.fullSyncs))
         text.counter("dssm_partial_syncs_total", "Partial syncs given.", UInt64(statistics.partialSyncs))
         text.family("dssm_replica_lag_bytes", .gauge, "Bytes that a replica has not acknowledged.")
         for client in replicas {
             guard let link = client.details.replica, link.state == .online else { continue }
-            text.sample(max(0, history.offset - link.acknowledged), [(name: "replica", value: "\(address(client, link)):\(link.listeningPort)")])
+            text.sample(
+                max(0, history.offset - link.acknowledged),
+                [(name: "replica", value: "\(address(client, link)):\(link.listeningPort)")])
         }
     }
 
@@ -182,7 +191,9 @@ extension Server {
 
     /// Lets the replicas take what is left, within `shutdown-timeout`, then goes on.
     func waitForReplicas(isNow: Bool, _ then: @escaping () -> Void) {
-        guard !isReplicaRole, !isNow, replicas.contains(where: { $0.details.replica?.state == .online }) else { return then() }
+        guard !isReplicaRole, !isNow, replicas.contains(where: { $0.details.replica?.state == .online }) else {
+            return then()
+        }
         pauseClients(milliseconds: Int64(settings.shutdownTimeoutSeconds) * 1000, onlyWrites: true)
         drainStream()
         let deadline = reactor.monotonicNow + Int64(settings.shutdownTimeoutSeconds) * 1000

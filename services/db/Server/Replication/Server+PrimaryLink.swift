@@ -55,7 +55,8 @@ extension Server {
     private func unblockAllForReplica() {
         for client in clients.values where client.details.blocking != nil {
             unblock(client)
-            client.reply.error("UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)")
+            client.reply.error(
+                "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)")
             resume(client)
         }
     }
@@ -89,7 +90,9 @@ extension Server {
     }
 
     func primaryLinkOpened(_ connection: Connection) {
-        guard let link = primary, link.connection == connection else { return connection.close(.local("no longer wanted")) }
+        guard let link = primary, link.connection == connection else {
+            return connection.close(.local("no longer wanted"))
+        }
         link.lastData = reactor.monotonicNow
         begin(link, .ping)
     }
@@ -136,7 +139,9 @@ extension Server {
             guard !settings.primaryPassword.isEmpty else { return begin(link, .port) }
             send(["AUTH"] + (settings.primaryUser.isEmpty ? [] : [settings.primaryUser]) + [settings.primaryPassword])
         case .port:
-            let own = settings.replicaAnnouncePort > 0 ? settings.replicaAnnouncePort
+            let own =
+                settings.replicaAnnouncePort > 0
+                ? settings.replicaAnnouncePort
                 : settings.tlsReplication && settings.tlsPort > 0 ? settings.tlsPort : settings.port
             send(["REPLCONF", "listening-port", String(own)])
         case .address:
@@ -147,7 +152,8 @@ extension Server {
             // Our own history can be continued if the primary knows it: after a lost link, a restart or a failover.
             let canContinue = history.offset > 0
             link.askedFor = canContinue ? (history.id, history.offset + 1) : ("?", -1)
-            log.notice("psync", "Trying a partial resynchronization (request \(link.askedFor.id):\(link.askedFor.offset))")
+            log.notice(
+                "psync", "Trying a partial resynchronization (request \(link.askedFor.id):\(link.askedFor.offset))")
             send(["PSYNC", link.askedFor.id, String(link.askedFor.offset)])
         }
     }
@@ -356,9 +362,11 @@ extension Server {
         if backlog == nil { history.offset += Int64(raw.count) } else { sendToReplicas(raw) }
     }
 
-    private func apply(_ link: PrimaryLink, _ arguments: UnsafeMutablePointer<ByteView>, _ count: Int, _ raw: ByteView) {
+    private func apply(_ link: PrimaryLink, _ arguments: UnsafeMutablePointer<ByteView>, _ count: Int, _ raw: ByteView)
+    {
         guard let shape = commands.find(arguments[0]), shape.accepts(argumentCount: count) else {
-            return log.warning("primary-command", "The master sent a command that this version does not know: \(arguments[0].string)")
+            return log.warning(
+                "primary-command", "The master sent a command that this version does not know: \(arguments[0].string)")
         }
         switch shape.id {
         case .ping: return
@@ -388,12 +396,15 @@ extension Server {
         commandCalls[Int(shape.id.rawValue)] &+= 1
         statistics.commandsProcessed += 1
         if !engine.execute(shape, invocation, raw: raw) {
-            log.warning("primary-command", "The master sent a command that a replica does not take: \(commands.spec(shape.id).name)")
+            log.warning(
+                "primary-command",
+                "The master sent a command that a replica does not take: \(commands.spec(shape.id).name)")
         } else if !scratchOutput.isEmpty, scratchOutput.view[0] == UInt8(ascii: "-") {
             statistics.unexpectedErrors += 1
             log.warning(
                 "primary-command-failed",
-                "A command of the master failed here, the data may differ: \(commands.spec(shape.id).name): \(scratchOutput.view.string)")
+                "A command of the master failed here, the data may differ: \(commands.spec(shape.id).name): \(scratchOutput.view.string)"
+            )
         }
         scratchOutput.removeAll()
         if !engine.state.pointee.events.isEmpty { serveEvents() }

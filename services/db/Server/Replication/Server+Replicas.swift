@@ -75,9 +75,11 @@ extension Server {
         case .partial(let from): continuePartially(c, link, from)
         case .full(let reason):
             if !isOldSync { statistics.partialSyncErrors += c[1].equalsIgnoringCase("?") ? 0 : 1 }
-            log.notice("full-sync", "Full resync requested by replica \(client.connection.remoteAddress): \(reason.rawValue)")
+            log.notice(
+                "full-sync", "Full resync requested by replica \(client.connection.remoteAddress): \(reason.rawValue)")
             link.state = .waiting
-            requestFullSync(client, link, isOldSync: isOldSync)
+            link.wantsOldSync = isOldSync
+            requestFullSync()
         }
         updateStreamEnabled()
     }
@@ -133,7 +135,8 @@ extension Server {
         queue.append(bytes)
         let limit = settings.outputLimits[1].hardBytes
         if limit > 0, queue.count > max(limit, settings.backlogBytes) {
-            log.warning("output-limit", "Replica \(client.connection.remoteAddress) closed: its sync is slower than the writes")
+            log.warning(
+                "output-limit", "Replica \(client.connection.remoteAddress) closed: its sync is slower than the writes")
             client.connection.close(.local("output buffer limit"))
         }
     }
@@ -179,7 +182,7 @@ extension Server {
         replicas.removeAll { $0 == client }
         client.remove(.replica)
         client.details.replica = nil
-        fullSyncEnded(client)
+        fullSyncEnded()
     }
 
     /// Ends the links of all replicas: they come back and ask anew, since our history is another one now.
@@ -201,7 +204,9 @@ extension Server {
         guard let wanted = c.integer(1), let timeout = c.integer(2) else { return }
         guard timeout >= 0 else { return c.reply.error("ERR timeout is negative") }
         if isReplicaRole {
-            return c.reply.error("ERR WAIT cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated.")
+            return c.reply.error(
+                "ERR WAIT cannot be used with replica instances. Please also note that writes to replicas are just local and are not propagated."
+            )
         }
         drainStream()
         let target = history.offset
@@ -225,7 +230,9 @@ extension Server {
     }
 
     func serveWaiting() {
-        for waiting in waitingClients where replicasThatReached(waiting.offset) >= waiting.wanted { endWaiting(waiting) }
+        for waiting in waitingClients where replicasThatReached(waiting.offset) >= waiting.wanted {
+            endWaiting(waiting)
+        }
     }
 
     private func endWaiting(_ waiting: WaitingClient) {

@@ -35,14 +35,19 @@ extension Parameter {
     }
 
     static func text(_ name: String, _ path: Path<String>, alias: String? = nil, immutable: Bool = false) -> Parameter {
-        make(name, alias: alias, immutable: immutable) { $0[keyPath: path] } set: {
+        make(name, alias: alias, immutable: immutable) {
+            $0[keyPath: path]
+        } set: {
             (settings, values) throws(ConfigurationValueError) in
             settings[keyPath: path] = try single(values)
         }
     }
 
-    static func boolean(_ name: String, _ path: Path<Bool>, alias: String? = nil, immutable: Bool = false) -> Parameter {
-        make(name, alias: alias, immutable: immutable) { ConfigurationValue.format($0[keyPath: path]) } set: {
+    static func boolean(_ name: String, _ path: Path<Bool>, alias: String? = nil, immutable: Bool = false) -> Parameter
+    {
+        make(name, alias: alias, immutable: immutable) {
+            ConfigurationValue.format($0[keyPath: path])
+        } set: {
             (settings, values) throws(ConfigurationValueError) in
             settings[keyPath: path] = try ConfigurationValue.boolean(try single(values))
         }
@@ -51,7 +56,9 @@ extension Parameter {
     static func integer(
         _ name: String, _ path: Path<Int>, in range: ClosedRange<Int64>, alias: String? = nil, immutable: Bool = false
     ) -> Parameter {
-        make(name, alias: alias, immutable: immutable) { String($0[keyPath: path]) } set: {
+        make(name, alias: alias, immutable: immutable) {
+            String($0[keyPath: path])
+        } set: {
             (settings, values) throws(ConfigurationValueError) in
             settings[keyPath: path] = Int(try ConfigurationValue.integer(try single(values), in: range))
         }
@@ -60,7 +67,9 @@ extension Parameter {
     static func memory(
         _ name: String, _ path: Path<Int>, in range: ClosedRange<Int64> = 0 ... .max, alias: String? = nil
     ) -> Parameter {
-        make(name, alias: alias) { String($0[keyPath: path]) } set: {
+        make(name, alias: alias) {
+            String($0[keyPath: path])
+        } set: {
             (settings, values) throws(ConfigurationValueError) in
             settings[keyPath: path] = Int(try ConfigurationValue.memory(try single(values), in: range))
         }
@@ -69,18 +78,23 @@ extension Parameter {
     static func choice<Value: RawRepresentable & CaseIterable & Sendable>(
         _ name: String, _ path: Path<Value>, immutable: Bool = false
     ) -> Parameter where Value.RawValue == String {
-        make(name, immutable: immutable) { $0[keyPath: path].rawValue } set: {
+        make(name, immutable: immutable) {
+            $0[keyPath: path].rawValue
+        } set: {
             (settings, values) throws(ConfigurationValueError) in
             let all = Array(Value.allCases)
-            settings[keyPath: path] = all[
-                try ConfigurationValue.choice(try single(values), of: all.map(\.rawValue))]
+            settings[keyPath: path] =
+                all[
+                    try ConfigurationValue.choice(try single(values), of: all.map(\.rawValue))]
         }
     }
 
     /// A directive of Redis that has no effect here: accepted so that existing files start, reported by CONFIG GET with the
     /// value that it was given.
     static func inert(_ name: String, _ value: String) -> Parameter {
-        make(name) { $0.inert[name] ?? value } set: { (settings, values) throws(ConfigurationValueError) in
+        make(name) {
+            $0.inert[name] ?? value
+        } set: { (settings, values) throws(ConfigurationValueError) in
             settings.inert[name] = values.joined(separator: " ")
         }
     }

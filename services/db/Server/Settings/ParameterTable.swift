@@ -20,7 +20,9 @@ enum ParameterTable {
     }()
 
     private static let network: [Parameter] = [
-        .make("bind", multiWord: true) { $0.bindAddresses.joined(separator: " ") } set: {
+        .make("bind", multiWord: true) {
+            $0.bindAddresses.joined(separator: " ")
+        } set: {
             (settings, values) throws(ConfigurationValueError) in
             guard values.count <= 16 else { throw ConfigurationValueError("Too many bind addresses specified.") }
             settings.bindAddresses = values
@@ -28,7 +30,9 @@ enum ParameterTable {
         .integer("port", \.port, in: 0...65535),
         .integer("tls-port", \.tlsPort, in: 0...65535),
         .text("unixsocket", \.unixSocket, immutable: true),
-        .make("unixsocketperm", immutable: true) { String($0.unixSocketMode, radix: 8) } set: {
+        .make("unixsocketperm", immutable: true) {
+            String($0.unixSocketMode, radix: 8)
+        } set: {
             (settings, values) throws(ConfigurationValueError) in
             settings.unixSocketMode = UInt32(try ConfigurationValue.octal(values.first ?? ""))
         },
@@ -38,7 +42,9 @@ enum ParameterTable {
         .integer("maxclients", \.maxClients, in: 1...4_294_967_295),
         .boolean("protected-mode", \.protectedMode),
         .memory("client-query-buffer-limit", \.queryBufferLimit, in: 1 << 20 ... .max),
-        .make("client-output-buffer-limit", multiWord: true) { OutputLimitText.format($0.outputLimits) } set: {
+        .make("client-output-buffer-limit", multiWord: true) {
+            OutputLimitText.format($0.outputLimits)
+        } set: {
             (settings, values) throws(ConfigurationValueError) in
             settings.outputLimits = try OutputLimitText.parse(values, settings.outputLimits)
         },
@@ -61,7 +67,9 @@ enum ParameterTable {
         .boolean("tls-session-caching", \.tls.sessionCaching),
         .integer("tls-session-cache-size", \.tls.sessionCacheSize, in: 0...2_147_483_647),
         .integer("tls-session-cache-timeout", \.tls.sessionCacheTimeoutSeconds, in: 0...2_147_483_647),
-        .make("tls-auth-clients") { $0.tls.authClients.rawValue } set: {
+        .make("tls-auth-clients") {
+            $0.tls.authClients.rawValue
+        } set: {
             (settings, values) throws(ConfigurationValueError) in
             guard let value = TLSSettings.ClientAuthentication(rawValue: (values.first ?? "").lowercased()) else {
                 throw ConfigurationValueError("argument(s) must be one of the following: no, yes, optional")
@@ -74,10 +82,13 @@ enum ParameterTable {
         .integer("databases", \.databases, in: 1...4096, immutable: true),
         .text("dir", \.directory),
         .text("logfile", \.logFile, immutable: true),
-        .make("loglevel") { $0.logLevel.name } set: { (settings, values) throws(ConfigurationValueError) in
+        .make("loglevel") {
+            $0.logLevel.name
+        } set: { (settings, values) throws(ConfigurationValueError) in
             let names = LogLevel.allCases.map(\.name)
-            settings.logLevel = LogLevel.allCases[
-                try ConfigurationValue.choice(values.first ?? "", of: names)]
+            settings.logLevel =
+                LogLevel.allCases[
+                    try ConfigurationValue.choice(values.first ?? "", of: names)]
         },
         .choice("log-format", \.logFormat, immutable: true),
         .text("requirepass", \.password),
@@ -87,9 +98,11 @@ enum ParameterTable {
         .integer("shutdown-timeout", \.shutdownTimeoutSeconds, in: 0...2_147_483_647),
         .choice("enable-debug-command", \.enableDebugCommand, immutable: true),
         .integer("slowlog-log-slower-than", \.slowlogMicroseconds, in: -1 ... .max),
-        .integer("slowlog-max-len", \.slowlogMaxEntries, in: 0 ... 1 << 32),
+        .integer("slowlog-max-len", \.slowlogMaxEntries, in: 0...1 << 32),
         .integer("latency-monitor-threshold", \.latencyMonitorMilliseconds, in: 0 ... .max),
-        .make("notify-keyspace-events") { KeyspaceEventLetters.format($0.keyspaceEvents) } set: {
+        .make("notify-keyspace-events") {
+            KeyspaceEventLetters.format($0.keyspaceEvents)
+        } set: {
             (settings, values) throws(ConfigurationValueError) in
             guard let classes = KeyspaceEventLetters.parse(values.first ?? "") else {
                 throw ConfigurationValueError("Invalid event class character. Use 'Ag$lszhxeKEtmdn'.")
@@ -99,7 +112,9 @@ enum ParameterTable {
     ]
 
     private static let memory: [Parameter] = [
-        .make("maxmemory") { String($0.engine.maxMemoryBytes) } set: {
+        .make("maxmemory") {
+            String($0.engine.maxMemoryBytes)
+        } set: {
             (settings, values) throws(ConfigurationValueError) in
             settings.engine.maxMemoryBytes = Int(try ConfigurationValue.memory(values.first ?? ""))
         },
@@ -109,20 +124,20 @@ enum ParameterTable {
         .boolean("replica-ignore-maxmemory", \.replicaIgnoreMaxMemory, alias: "slave-ignore-maxmemory"),
         .integer("lfu-log-factor", \.engine.lfuLogFactor, in: 0...2_147_483_647),
         .integer("lfu-decay-time", \.engine.lfuDecayMinutes, in: 0...2_147_483_647),
-        .memory("proto-max-bulk-len", \.engine.maxStringBytes, in: 1 << 20 ... 1 << 32),
+        .memory("proto-max-bulk-len", \.engine.maxStringBytes, in: 1 << 20...1 << 32),
         .integer(
-            "hash-max-listpack-entries", \.engine.hashMaxCompactEntries, in: 0 ... 1 << 32,
+            "hash-max-listpack-entries", \.engine.hashMaxCompactEntries, in: 0...1 << 32,
             alias: "hash-max-ziplist-entries"),
         .integer(
-            "hash-max-listpack-value", \.engine.hashMaxCompactValue, in: 0 ... 1 << 30, alias: "hash-max-ziplist-value"),
-        .integer("set-max-intset-entries", \.engine.setMaxIntegerEntries, in: 0 ... 1 << 32),
-        .integer("set-max-listpack-entries", \.engine.setMaxCompactEntries, in: 0 ... 1 << 32),
-        .integer("set-max-listpack-value", \.engine.setMaxCompactValue, in: 0 ... 1 << 30),
+            "hash-max-listpack-value", \.engine.hashMaxCompactValue, in: 0...1 << 30, alias: "hash-max-ziplist-value"),
+        .integer("set-max-intset-entries", \.engine.setMaxIntegerEntries, in: 0...1 << 32),
+        .integer("set-max-listpack-entries", \.engine.setMaxCompactEntries, in: 0...1 << 32),
+        .integer("set-max-listpack-value", \.engine.setMaxCompactValue, in: 0...1 << 30),
         .integer(
-            "zset-max-listpack-entries", \.engine.sortedSetMaxCompactEntries, in: 0 ... 1 << 32,
+            "zset-max-listpack-entries", \.engine.sortedSetMaxCompactEntries, in: 0...1 << 32,
             alias: "zset-max-ziplist-entries"),
         .integer(
-            "zset-max-listpack-value", \.engine.sortedSetMaxCompactValue, in: 0 ... 1 << 30,
+            "zset-max-listpack-value", \.engine.sortedSetMaxCompactValue, in: 0...1 << 30,
             alias: "zset-max-ziplist-value"),
         .integer(
             "list-max-listpack-size", \.engine.listMaxCompactSize, in: -5...2_147_483_647,
@@ -178,9 +193,11 @@ enum ParameterTable {
         .integer("repl-backlog-ttl", \.backlogTTLSeconds, in: 0...2_147_483_647),
         .integer("repl-timeout", \.replicationTimeoutSeconds, in: 1...2_147_483_647),
         .integer(
-            "repl-ping-replica-period", \.replicationPingSeconds, in: 1...2_147_483_647, alias: "repl-ping-slave-period"),
+            "repl-ping-replica-period", \.replicationPingSeconds, in: 1...2_147_483_647, alias: "repl-ping-slave-period"
+        ),
         .integer("min-replicas-to-write", \.minReplicasToWrite, in: 0...2_147_483_647, alias: "min-slaves-to-write"),
-        .integer("min-replicas-max-lag", \.minReplicasMaxLagSeconds, in: 0...2_147_483_647, alias: "min-slaves-max-lag"),
+        .integer(
+            "min-replicas-max-lag", \.minReplicasMaxLagSeconds, in: 0...2_147_483_647, alias: "min-slaves-max-lag"),
         .integer("write-quorum", \.writeQuorum, in: 0...128),
     ]
 

@@ -25,7 +25,7 @@ enum OutputLimitText {
             limits[index] = OutputLimit(
                 hardBytes: Int(try ConfigurationValue.memory(words[start + 1])),
                 softBytes: Int(try ConfigurationValue.memory(words[start + 2])),
-                softSeconds: Int(try ConfigurationValue.integer(words[start + 3], in: 0 ... 1 << 31)))
+                softSeconds: Int(try ConfigurationValue.integer(words[start + 3], in: 0...1 << 31)))
         }
         return limits
     }

@@ -1,0 +1,103 @@
+// What a disk that refuses does to writes, and the end of the process.
+import ByteStorage
+import CLinux
+import DatabaseEngine
+import DatabasePersistence
+import Reactor
+
+extension Server {
+    /// Whether writes are refused at present.
+    var isDiskFailing: Bool { persistence.logFailure != nil || isSaveFailing }
+
+    private var isSaveFailing: Bool {
+        persistence.lastSaveOutcome == .err && settings.stopWritesOnSaveError && !settings.saveRules.isEmpty
+    }
+
+    /// The error for a write, or a PING, while the disk refuses: a client that balances by PING goes elsewhere.
+    func diskRefusal(_ client: Client, _ shape: CommandShape) -> String? {
+        guard isDiskFailing, !isReplicaRole, !client.has(.primary) else { return nil }
+        let isWrite =
+            shape.has(.write) || shape.id == .ping
+            || shape.id == .exec && client.details.queued.contains { $0.shape.has(.write) }
+        guard isWrite else { return nil }
+        if isSaveFailing {
+            return "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+        }
+        guard let failure = persistence.logFailure else { return nil }
+        let reason = failure.errorNumber != 0 ? String(cString: strerror(failure.errorNumber)) : failure.detail
+        return "MISCONF Errors writing to the AOF file: \(reason)"
+    }
+
+    /// Saves as configured or as wanted, and brings the log to the disk. Returns why the server should go on running.
+    func saveBeforeExit(wanted: Bool?) -> String? {
+        if isLoading { return endPersistence() }
+        if wanted ?? !settings.saveRules.isEmpty {
+            if fullSync != nil { disconnectReplicas("the server shuts down") }
+            for job in [walks.running].compactMap({ $0 }) + walks.queue {
+                if let job = job as? FileWalkJob { job.abandon("the server shuts down") } else { walks.cancel(job) }
+            }
+            persistence.save?.abandon("the server shuts down")
+            drainStream()
+            // A log that is whole has everything: then a slow disk must not keep the process from ending.
+            let isLogWhole = persistence.log?.isComplete ?? false && persistence.logFailure == nil
+            let deadline = isLogWhole && wanted == nil ? Reactor.monotonicMilliseconds() + Server.exitSaveMilliseconds : nil
+            log.notice("shutdown", "Saving the final RDB snapshot before exiting.")
+            if let problem = saveNow(deadline: deadline), !(isLogWhole && wanted == nil) {
+                return "Error trying to save the DB, can't exit: \(problem)"
+            }
+        }
+        return endPersistence()
+    }
+
+    private static let exitSaveMilliseconds: Int64 = 10_000
+    private static let exitSynchronizationMilliseconds = 10_000
+
+    private func endPersistence() -> String? {
+        drainStream()
+        persistence.isEnded = true
+        if let commandLog = persistence.log {
+            log.notice("shutdown", "Calling fsync() on the AOF file.")
+            if !commandLog.close(timeoutMilliseconds: Server.exitSynchronizationMilliseconds) {
+                log.warning("log-close-failed", "The end of the append-only log could not be brought to the disk.")
+            }
+            updateReleasedTicket()
+        }
+        return nil
+    }
+
+    static func removeFile(_ path: String) { unlink(path) }
+
+    /// CONFIG SET dir. Files that are open stay where they are.
+    func changeDirectory(_ path: String) -> String? {
+        if isLoading { return "the dataset is being loaded" }
+        guard let resolved = Server.resolvedDirectory(path) else {
+            return String(cString: strerror(cl_errno()))
+        }
+        guard access(resolved, W_OK | X_OK) == 0 else { return String(cString: strerror(cl_errno())) }
+        guard persistence.log == nil, persistence.rewrite == nil, persistence.save == nil else {
+            return "the append only file or a snapshot is being written there"
+        }
+        return nil
+    }
+
+    /// The absolute path of a folder that exists; nil otherwise, with `errno` set.
+    static func resolvedDirectory(_ path: String) -> String? {
+        guard let resolved = realpath(path.isEmpty ? "." : path, nil) else { return nil }
+        defer { free(resolved) }
+        var status = stat()
+        guard stat(resolved, &status) == 0 else { return nil }
+        guard Int32(bitPattern: status.st_mode) & Int32(S_IFMT) == Int32(S_IFDIR) else {
+            cl_set_errno(ENOTDIR)
+            return nil
+        }
+        return String(cString: resolved)
+    }
+
+    func persistenceSettingsChanged(from old: ServerSettings) {
+        if settings.directory != old.directory, let resolved = Server.resolvedDirectory(settings.directory) {
+            settings.directory = resolved
+        }
+        if settings.appendFsync != old.appendFsync { drainStream() }
+        updateLongWay()
+    }
+}
