@@ -5,6 +5,7 @@
 import ByteStorage
 import DatabaseEngine
 import DatabasePersistence
+import DatabaseReplication
 import Reactor
 
 class FileWalkJob: WalkJob {

@@ -7,6 +7,7 @@ import ByteStorage
 import CLinux
 import DatabaseEngine
 import DatabasePersistence
+import DatabaseReplication
 import Reactor
 
 extension Server {
