@@ -44,7 +44,8 @@ extension Server {
             if reactor.heldConnectionCount > 0 { reactor.releaseAll() }
             return
         }
-        reactor.turnTicket = streamOffset
+        // Replies of a turn in which no data could be seen wait for nothing but the client's own earlier replies.
+        reactor.turnTicket = isDataHidden ? 0 : streamOffset
         var released = streamOffset
         if let log { released = min(released, log.durableOffset) }
         if let quorum { released = min(released, quorum) }

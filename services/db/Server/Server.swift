@@ -281,7 +281,8 @@ extension Server: ReactorHandler {
         engine.setTime(reactor.now)
         // While data is loaded, turns come in the middle of it: nothing may expire yet.
         if isLoading { return endLoadingTurn() }
-        if engine.expireDueKeys(budget: Server.expiryBudget) { isMoreExpiryDue = true } else { isMoreExpiryDue = false }
+        // Deletions would pile up for a log that cannot take them.
+        isMoreExpiryDue = persistence.logFailure == nil && engine.expireDueKeys(budget: Server.expiryBudget)
         if !engine.state.pointee.events.isEmpty { serveEvents() }
         drainStream()
         walks.turn()
@@ -303,7 +304,12 @@ extension Server: ReactorHandler {
     static let expiryBudget = 2000
 
     public func idleMilliseconds() -> Int64? {
+<<<<<<< HEAD
         if isMoreExpiryDue || walks.wantsTurn { return 0 }
+=======
+        if isMoreExpiryDue || walks.wantsTurn || isFullSyncActive { return 0 }
+        if persistence.logFailure != nil { return nil }
+>>>>>>> durability
         return engine.nextExpiryCheck.map { max(0, $0 - reactor.now) }
     }
 

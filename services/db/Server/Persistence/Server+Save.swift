@@ -61,7 +61,7 @@ extension Server {
     func backgroundSave(_ c: CommandContext) {
         let isSchedule = c.count == 2 && c.isWord(1, "schedule")
         guard c.count == 1 || isSchedule else { return c.syntaxError() }
-        if let job = persistence.save, !walks.isQueued(job) {
+        if let job = persistence.save, !walks.isWaiting(job) {
             return c.reply.error("ERR Background save already in progress")
         }
         let isOtherActive = persistence.rewrite != nil || engine.isWalking
