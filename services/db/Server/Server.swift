@@ -304,12 +304,8 @@ extension Server: ReactorHandler {
     static let expiryBudget = 2000
 
     public func idleMilliseconds() -> Int64? {
-<<<<<<< HEAD
         if isMoreExpiryDue || walks.wantsTurn { return 0 }
-=======
-        if isMoreExpiryDue || walks.wantsTurn || isFullSyncActive { return 0 }
         if persistence.logFailure != nil { return nil }
->>>>>>> durability
         return engine.nextExpiryCheck.map { max(0, $0 - reactor.now) }
     }
 
