@@ -148,7 +148,8 @@ final class WalkCoordinator {
         let fitting = Double(budget) * Double(WalkCoordinator.sliceNanoseconds) / Double(elapsed)
         // Towards the goal by halves, so that one slow slice does not decide.
         budget = min(
-            max((budget + Int(min(fitting, Double(WalkCoordinator.largestBudget)))) / 2, WalkCoordinator.smallestBudget),
+            max(
+                (budget + Int(min(fitting, Double(WalkCoordinator.largestBudget)))) / 2, WalkCoordinator.smallestBudget),
             WalkCoordinator.largestBudget)
         if goesOn { return job.ship() }
         running = nil
