@@ -49,6 +49,7 @@ struct BlockedClients {
 extension Server {
     func block(_ c: CommandContext) {
         guard let plan = blockingPlan(c) else { return }
+        c.client.connection.state.pointee.isGated = true
         if engine.tryServeBlocking(c.shape.id, c.invocation) { return }
         // Inside a transaction nothing may wait: the command answers as if its time were over.
         if isExecutingTransaction { return plan.nilReply(c.reply) }

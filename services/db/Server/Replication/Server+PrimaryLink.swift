@@ -26,6 +26,7 @@ extension Server {
         updateEngineRole()
         log.sink.role = .replica
         disconnectReplicas("now a replica of another server")
+        restartQuorum()
         updateStreamEnabled()
         updateLongWay()
         log.notice("replicaof", "REPLICAOF \(target.host):\(target.port) enabled")
@@ -49,6 +50,7 @@ extension Server {
         log.sink.role = .primary
         disconnectReplicas("this server was promoted")
         makeBacklog()
+        restartQuorum()
         updateStreamEnabled()
         updateLongWay()
         log.notice(
