@@ -20,7 +20,7 @@ def test_a_subscriber_may_only_send_a_few_commands_in_resp2(pair):
         with server.client() as client:
             client.call("SUBSCRIBE", "a")
             return [client.call_raw(*command) for command in
-                    (("GET", "x"), ("PING",), ("PING", "text"), ("SUBSCRIBE", "b", "a"), ("UNSUBSCRIBE",), ("GET", "x"))]
+                    (("GET", "x"), ("PING",), ("PING", "text"), ("SUBSCRIBE", "a"), ("UNSUBSCRIBE",), ("GET", "x"))]
 
     ours, theirs = map(answers, pair)
     assert ours == theirs
@@ -88,9 +88,8 @@ def test_publish_in_a_transaction_comes_after_its_reply(db):
         client.raw_reply()
         client.call("MULTI")
         client.call("PUBLISH", "news", "hi")
-        first = client.call_raw("EXEC")
-        second = client.raw_reply()
-        assert {first[:1], second[:1]} == {b"*", b">"}
+        assert client.call_raw("EXEC") == b"*1\r\n:1\r\n"
+        assert client.raw_reply()[:1] == b">"
 
 
 def test_a_wrong_subcommand_is_an_error(db):
