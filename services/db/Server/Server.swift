@@ -72,6 +72,7 @@ public final class Server {
     var backlog: ReplicationBacklog?
     var replicas: [Client] = []
     var waitingClients: [WaitingClient] = []
+    var quorum = WriteQuorum()
     var fullSync: FullSync?
     /// Set on a replica.
     var primary: PrimaryLink?
@@ -129,6 +130,7 @@ public final class Server {
     func applySettings() {
         engine.state.pointee.settings = settings.engine
         engine.state.pointee.keyspaceEvents = settings.keyspaceEvents
+        updateEngineRole()
         requestParser = RequestParser(limits: RequestLimits(bulkBytes: settings.engine.maxStringBytes))
         updateLongWay()
     }
@@ -240,7 +242,6 @@ extension Server: ReactorHandler {
             if connection.isOpen { connection.output.append(reason) }
             return connection.closeAfterFlush(withinMilliseconds: 100)
         }
-        connection.state.pointee.isGated = true
         let client = Client.make(connection)
         if connection.tag == ConnectionTag.unixClient { client.insert(.unixSocket) }
         if !settings.password.isEmpty { client.insert(.needsAuthentication) }
@@ -280,7 +281,8 @@ extension Server: ReactorHandler {
         engine.setTime(reactor.now)
         // While data is loaded, turns come in the middle of it: nothing may expire yet.
         if isLoading { return endLoadingTurn() }
-        if engine.expireDueKeys(budget: Server.expiryBudget) { isMoreExpiryDue = true } else { isMoreExpiryDue = false }
+        // Deletions would pile up for a log that cannot take them.
+        isMoreExpiryDue = persistence.logFailure == nil && engine.expireDueKeys(budget: Server.expiryBudget)
         if !engine.state.pointee.events.isEmpty { serveEvents() }
         drainStream()
         walks.turn()
@@ -303,6 +305,7 @@ extension Server: ReactorHandler {
 
     public func idleMilliseconds() -> Int64? {
         if isMoreExpiryDue || walks.wantsTurn { return 0 }
+        if persistence.logFailure != nil { return nil }
         return engine.nextExpiryCheck.map { max(0, $0 - reactor.now) }
     }
 

@@ -141,7 +141,7 @@ extension Server {
     // MARK: Rewrite
 
     func rewriteLog(_ c: CommandContext) {
-        if let job = persistence.rewrite, !walks.isQueued(job) {
+        if let job = persistence.rewrite, !walks.isWaiting(job) {
             return c.reply.error("ERR Background append only file rewriting already in progress")
         }
         guard persistence.log != nil || persistence.rewrite != nil else {
@@ -233,6 +233,8 @@ extension Server {
             else { return }
             return startRewrite(startsLog: true)
         }
+        // What the loop writes by itself fails without a message from the worker.
+        logProgressed()
         let isWalkedForDisk = persistence.save != nil || persistence.rewrite != nil
         commandLog.writer.settings.pausesFsync = settings.noFsyncOnRewrite && isWalkedForDisk
         guard persistence.rewrite == nil, persistence.logFailure == nil,

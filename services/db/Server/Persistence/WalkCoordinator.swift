@@ -70,7 +70,11 @@ final class WalkCoordinator {
     /// Whether a job of this kind walks or waits for it.
     func has(_ kind: WalkKind) -> Bool { running?.kind == kind || queue.contains { $0.kind == kind } }
 
-    func isQueued(_ job: WalkJob) -> Bool { queue.contains { $0 === job } }
+    /// Whether the job waits for another one, rather than for the end of this turn.
+    func isWaiting(_ job: WalkJob) -> Bool {
+        guard let index = queue.firstIndex(where: { $0 === job }) else { return false }
+        return index > 0 || server.engine.isWalking
+    }
 
     /// 0 to 1; nil when nothing walks.
     var progress: Double? {
@@ -144,7 +148,8 @@ final class WalkCoordinator {
         let fitting = Double(budget) * Double(WalkCoordinator.sliceNanoseconds) / Double(elapsed)
         // Towards the goal by halves, so that one slow slice does not decide.
         budget = min(
-            max((budget + Int(min(fitting, Double(WalkCoordinator.largestBudget)))) / 2, WalkCoordinator.smallestBudget),
+            max(
+                (budget + Int(min(fitting, Double(WalkCoordinator.largestBudget)))) / 2, WalkCoordinator.smallestBudget),
             WalkCoordinator.largestBudget)
         if goesOn { return job.ship() }
         running = nil
