@@ -60,16 +60,16 @@ let package = Package(
         library("Reactor", path: "shared/Reactor", ["CLinux", "ByteStorage", "TLS"]),
 
         // db
-        library("DatabaseEngine", path: "services/db/Engine", ["ByteStorage", "RESP"]),
+        library("DatabaseEngine", path: "services/db/Engine", ["CLinux", "ByteStorage", "RESP"]),
         library(
             "DatabasePersistence", path: "services/db/Persistence",
-            ["DatabaseEngine", "ByteStorage", "RESP", "Compression"]),
+            ["DatabaseEngine", "CLinux", "ByteStorage", "RESP", "Compression"]),
         library("DatabaseReplication", path: "services/db/Replication", ["ByteStorage"]),
         library(
             "DatabaseServer", path: "services/db/Server",
             [
-                "DatabaseEngine", "DatabasePersistence", "DatabaseReplication", "ByteStorage", "RESP", "Reactor", "TLS",
-                "Configuration", "Telemetry",
+                "DatabaseEngine", "DatabasePersistence", "DatabaseReplication", "CLinux", "ByteStorage", "RESP", "Reactor",
+                "TLS", "Configuration", "Telemetry", logging,
             ]),
         executable("dssm-db", path: "services/db/Main", ["DatabaseServer", "Configuration", "Telemetry"]),
 
@@ -106,7 +106,7 @@ let package = Package(
         unitTests("DatabaseReplication", ["ByteStorage"]),
         unitTests("DatabaseServer"),
         unitTests("SentinelCore"),
-        unitTests("SentinelServer"),
+        unitTests("SentinelServer", ["SentinelCore", "ByteStorage", "RESP", "Reactor", "Configuration", "Telemetry"]),
         unitTests("CertificateIssuing", ["TLS"]),
         .testTarget(
             name: "SentinelSimulationTests", dependencies: ["SentinelCore", "TestSupport"], path: "tests/simulation",

@@ -76,9 +76,6 @@ extension Engine {
         case .rpoplpush: rpoplpush(c)
         case .rpush: push(c, .tail, onlyIfThere: false)
         case .rpushx: push(c, .tail, onlyIfThere: true)
-        // Where nothing can block, in a transaction or a script, a blocking command only tries.
-        case .blpop, .brpop, .blmpop: if !tryServeBlocking(id, c) { c.reply.nullArray() }
-        case .blmove, .brpoplpush: if !tryServeBlocking(id, c) { c.reply.null() }
         case .sort: sort(c, mayStore: true)
         case .sortReadOnly: sort(c, mayStore: false)
         // Keys

@@ -41,7 +41,8 @@ extension Engine {
     /// The number of elements of an entry of kind `list`.
     public func listCount(_ entry: Entry) -> Int { entry.list.count }
 
-    /// Calls `body` with every element of an entry of kind `list`, from the head on. The list must not change meanwhile.
+    /// Calls `body` with every element of an entry of kind `list`, from the head on. The list must not change
+    /// meanwhile.
     public func forEachListElement(_ entry: Entry, _ body: (ByteView) -> Void) {
         entry.list.forEach(.max, body)
     }

@@ -285,7 +285,6 @@ extension Server: ReactorHandler {
         if !engine.state.pointee.events.isEmpty { serveEvents() }
         drainStream()
         walks.turn()
-        continueFullSync()
         acknowledgeIfNeeded()
         destroyRetired()
     }
@@ -304,7 +303,7 @@ extension Server: ReactorHandler {
     static let expiryBudget = 2000
 
     public func idleMilliseconds() -> Int64? {
-        if isMoreExpiryDue || walks.wantsTurn || isFullSyncActive { return 0 }
+        if isMoreExpiryDue || walks.wantsTurn { return 0 }
         if persistence.logFailure != nil { return nil }
         return engine.nextExpiryCheck.map { max(0, $0 - reactor.now) }
     }

@@ -31,8 +31,9 @@ extension SentinelStateMachine {
 
     /// A link on which nothing comes back may be dead without the system knowing: open another one.
     private func closeSilentLinks(_ group: MonitoredPrimary, _ instance: Instance) {
+        let age = min(timing.minimumLinkAge, max(group.downAfter * 2, timing.shortestLinkAge))
         if let link = instance.command.link, let connectedAt = link.connectedAt, let since = instance.unansweredSince,
-            now - connectedAt > timing.minimumLinkAge, now - since > group.downAfter / 2,
+            now - connectedAt > age, now - since > group.downAfter / 2,
             now - instance.lastPong > group.downAfter / 2
         {
             drop(instance, .command)

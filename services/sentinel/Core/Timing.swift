@@ -24,8 +24,10 @@ public struct SentinelTiming: Sendable {
     public var connectTimeout: Milliseconds = 2000
     public var reconnectMinimum: Milliseconds = 50
     public var reconnectMaximum: Milliseconds = 500
-    /// A link younger than this is not given up for an unanswered PING.
+    /// A link younger than this, or than twice `down-after-milliseconds` if that is less, is not given up for an unanswered
+    /// PING. (Stock: 15 s always. A host that died without a word and came back under the same name would stay unseen.)
     public var minimumLinkAge: Milliseconds = 15_000
+    public var shortestLinkAge: Milliseconds = 2000
     /// Turns further apart than this mean TILT.
     public var tiltTrigger: Milliseconds = 2000
     /// Stock waits 30 s. Here every age that TILT protects against is corrected by the length of the gap, and a fresh

@@ -102,7 +102,8 @@ public final class SentinelServer {
     /// Opens the listening sockets and begins to watch.
     ///
     /// - Throws: one line that says what could not be had.
-    public func start() throws(StartError) {
+    /// - Parameter catchingSignals: false when the process has other uses for SIGTERM, as tests have.
+    public func start(catchingSignals: Bool = true) throws(StartError) {
         if settings.needsTLS { try prepareTLS() }
         try checkFile()
         for host in settings.bindAddresses { try listen(on: host) }
@@ -118,7 +119,7 @@ public final class SentinelServer {
         guard listeners.contains(where: { $0.tag == ConnectionTag.client }) else {
             throw StartError("no port to listen on: set port or tls-port")
         }
-        reactor.catchSignals([SIGTERM, SIGINT, SIGHUP])
+        if catchingSignals { reactor.catchSignals([SIGTERM, SIGINT, SIGHUP]) }
         log.event(.notice, "start", "Running mode=sentinel, port=\(settings.announcedPort).")
         log.event(.notice, "identity", "Sentinel ID is \(machine.myID)")
         perform(machine.start(now: Reactor.monotonicMilliseconds()))

@@ -5,7 +5,9 @@ import Testing
 
 @Suite("Hash commands")
 struct HashTests {
-    @Test("A hash under random commands holds what a dictionary would, in both encodings", arguments: [1, 2, 3] as [UInt64])
+    @Test(
+        "A hash under random commands holds what a dictionary would, in both encodings",
+        arguments: [1, 2, 3] as [UInt64])
     func randomWorkload(seed: UInt64) {
         let run = CommandRunner(seed: seed)
         var random = RandomGenerator(seed: seed)
@@ -17,7 +19,8 @@ struct HashTests {
             if seed == 3, random.below(100) == 0 { value = String(repeating: "x", count: 60 + random.below(2000)) }
             switch random.below(6) {
             case 0, 1:
-                #expect(run("HSET h \(field) \(value)") == (model.updateValue(value, forKey: field) == nil ? ":1" : ":0"))
+                #expect(
+                    run("HSET h \(field) \(value)") == (model.updateValue(value, forKey: field) == nil ? ":1" : ":0"))
             case 2:
                 #expect(run("HDEL h \(field)") == (model.removeValue(forKey: field) != nil ? ":1" : ":0"))
             case 3: #expect(run("HGET h \(field)") == model[field] ?? "nil")

@@ -63,8 +63,10 @@ struct ListCommandTests {
         run("SET s x")
         run("RPUSH l a")
         for line in [
-            "LPUSH s a", "RPUSH s a", "LPUSHX s a", "RPUSHX s a", "LPOP s", "RPOP s", "LPOP s 0", "LLEN s", "LINDEX s 0",
-            "LINDEX s x", "LSET s 0 a", "LSET s x a", "LRANGE s 0 -1", "LINSERT s BEFORE a b", "LREM s 0 a", "LTRIM s 0 1",
+            "LPUSH s a", "RPUSH s a", "LPUSHX s a", "RPUSHX s a", "LPOP s", "RPOP s", "LPOP s 0", "LLEN s",
+            "LINDEX s 0",
+            "LINDEX s x", "LSET s 0 a", "LSET s x a", "LRANGE s 0 -1", "LINSERT s BEFORE a b", "LREM s 0 a",
+            "LTRIM s 0 1",
             "LPOS s a", "LPOS s a COUNT 0", "LMOVE s l LEFT LEFT", "LMOVE l s LEFT LEFT", "RPOPLPUSH s l",
             "RPOPLPUSH l s", "LMPOP 2 none s LEFT", "SORT s", "SORT_RO s", "GET l", "HGET l a", "SADD l a",
         ] {
@@ -247,7 +249,8 @@ struct ListCommandTests {
     @Test(
         "LMPOP names what is wrong",
         arguments: [
-            ("0 k LEFT", "-ERR numkeys should be greater than 0"), ("x k LEFT", "-ERR numkeys should be greater than 0"),
+            ("0 k LEFT", "-ERR numkeys should be greater than 0"),
+            ("x k LEFT", "-ERR numkeys should be greater than 0"),
             ("-1 k LEFT", "-ERR numkeys should be greater than 0"), ("2 k LEFT", "-ERR syntax error"),
             ("3 k LEFT", "-ERR syntax error"), ("1 k UP", "-ERR syntax error"),
             ("9223372036854775807 k LEFT", "-ERR syntax error"),
@@ -302,7 +305,9 @@ struct ListCommandTests {
     func loading() {
         let engine = run.engine
         let loader = engine.loadListBegin()
-        for number in 0..<2000 { Array("element-\(number)".utf8).withView { #expect(engine.loadListElement(loader, $0)) } }
+        for number in 0..<2000 {
+            Array("element-\(number)".utf8).withView { #expect(engine.loadListElement(loader, $0)) }
+        }
         run("SET l x")
         engine.loadListEnd(loader, 0, ByteView("l"), expiry: 1_000_000_009_000)
         #expect(run.elements("l") == (0..<2000).map { "element-\($0)" })

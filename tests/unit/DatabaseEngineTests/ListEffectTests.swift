@@ -45,19 +45,13 @@ struct ListEffectTests {
         #expect(run("EXISTS b") == ":0")
     }
 
-    @Test("Where nothing can block, a blocking command answers at once and is propagated as what it did")
+    @Test("Blocking commands are left to the server, which alone can make a client wait")
     func execution() {
-        run.startPropagation()
-        run("RPUSH l a b c d")
-        _ = run.propagated()
-        #expect(run("BLPOP none 0") == "*nil")
-        #expect(run("BLMPOP 0 1 none LEFT") == "*nil")
-        #expect(run("BLMOVE none l LEFT LEFT 0") == "nil")
-        #expect(run("BRPOPLPUSH none l 0") == "nil")
-        #expect(run("BRPOP l 0") == "[l d]")
-        #expect(run("BLMOVE l m LEFT LEFT 0") == "a")
-        #expect(run("BLMPOP 0 1 l LEFT COUNT 9") == "[l [b c]]")
-        #expect(run.propagated() == ["RPOP l", "LMOVE l m LEFT LEFT", "LPOP l 2"])
+        run("RPUSH l a")
+        for line in ["BLPOP l 0", "BRPOP l 0", "BLMOVE l m LEFT LEFT 0", "BRPOPLPUSH l m 0", "BLMPOP 0 1 l LEFT"] {
+            #expect(run(line) == "-no engine command", "\(line)")
+        }
+        #expect(run.elements("l") == ["a"])
     }
 
     @Test("A blocking command on a key that is no list gets an error at once")

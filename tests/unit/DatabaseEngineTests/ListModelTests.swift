@@ -6,8 +6,8 @@ import Testing
 /// Seeded random commands against a Swift array.
 @Suite("Lists against a model")
 struct ListModelTests {
-    /// Elements of few different values, so that searches find something, and of lengths on both sides of every border of
-    /// the encoding and of a node.
+    /// Elements of few different values, so that searches find something, and of lengths on both sides of every border
+    /// of the encoding and of a node.
     private static func element(_ random: inout RandomGenerator, _ largest: Int) -> String {
         let lengths = [0, 1, 2, 5, 20, 100, 252, 253, 254, 1000, 8150, 8200, 66_000].filter { $0 <= largest }
         // Long ones are rare, so that nodes with many elements come about too.
@@ -24,7 +24,9 @@ struct ListModelTests {
 
     @Test(
         "Random commands leave the same elements as an array, whatever the node limit",
-        arguments: [(-2, 66_000, 31), (-2, 20, 32), (-1, 1000, 33), (3, 254, 34), (1, 20, 35), (-5, 66_000, 36)] as [(Int, Int, UInt64)])
+        arguments: [
+            (-2, 66_000, 31), (-2, 20, 32), (-1, 1000, 33), (3, 254, 34), (1, 20, 35), (-5, 66_000, 36),
+        ] as [(Int, Int, UInt64)])
     func randomCommands(setting: Int, largest: Int, seed: UInt64) {
         print("seed \(seed)")
         var random = RandomGenerator(seed: seed)
@@ -101,7 +103,7 @@ struct ListModelTests {
                 let limit = number(5) - 2
                 command = ["LREM", "l", "\(limit)", element]
                 let matches = model.indices.filter { model[$0] == element }
-                let doomed: [Int] = limit == 0 ? matches : limit > 0 ? Array(matches.prefix(limit)) : Array(matches.suffix(-limit))
+                let doomed = limit < 0 ? matches.suffix(-limit) : matches.prefix(limit == 0 ? matches.count : limit)
                 for index in doomed.reversed() { model.remove(at: index) }
                 expected = ":\(doomed.count)"
             default:
@@ -206,7 +208,11 @@ struct ListModelTests {
         #expect(session.elements("l") == model)
         var kept: [String] = []
         for element in model {
-            if random.next(below: 16) == 0 { kept.append(element) } else { session(words: ["LREM", "l", "1", element]) }
+            if random.next(below: 16) == 0 {
+                kept.append(element)
+            } else {
+                session(words: ["LREM", "l", "1", element])
+            }
         }
         #expect(session.elements("l") == kept)
         let list = try #require(session.list("l"))

@@ -38,7 +38,8 @@ struct SetTests {
                 #expect(run("SMOVE \(key) \(other) \(word)") == (had ? ":1" : ":0"))
             case 7:
                 let reply = run("SPOP \(key)")
-                #expect(models[key, default: []].isEmpty ? reply == "nil" : models[key, default: []].remove(reply) != nil)
+                #expect(
+                    models[key, default: []].isEmpty ? reply == "nil" : models[key, default: []].remove(reply) != nil)
             default:
                 let picked = sortedWords(run("SRANDMEMBER \(key) 7"))
                 #expect(picked.count == min(7, models[key, default: []].count))

@@ -33,8 +33,11 @@ private final class CheckedSortedSet {
     }
 
     var order: [String] {
-        model.sorted { $0.value != $1.value ? $0.value < $1.value : Array($0.key.utf8).lexicographicallyPrecedes(Array($1.key.utf8)) }
-            .map(\.key)
+        model.sorted {
+            $0.value != $1.value
+                ? $0.value < $1.value : Array($0.key.utf8).lexicographicallyPrecedes(Array($1.key.utf8))
+        }
+        .map(\.key)
     }
 
     func members(from: Int, count: Int, reversed: Bool = false) -> [String] {
@@ -55,7 +58,9 @@ private final class CheckedSortedSet {
             #expect(found?.score == model[member])
         }
         let some = order.isEmpty ? 0 : order.count / 3
-        #expect(members(from: some, count: (order.count - some) / 2) == Array(order[some...].prefix((order.count - some) / 2)))
+        #expect(
+            members(from: some, count: (order.count - some) / 2)
+                == Array(order[some...].prefix((order.count - some) / 2)))
         for bound in [-1, 0, 3.5, 20, 1000] as [Double] {
             #expect(value.scorePrefix { $0 < bound } == model.values.filter { $0 < bound }.count)
             #expect(value.scorePrefix { $0 <= bound } == model.values.filter { $0 <= bound }.count)
@@ -128,10 +133,13 @@ struct SortedSetStorageTests {
     @Test("Doubles are written in the shortest form that reads back, in Redis's style")
     func doubleText() {
         let cases: [(Double, String)] = [
-            (0, "0"), (-0.0, "-0"), (1, "1"), (-1, "-1"), (3.0, "3"), (1e15, "1000000000000000"), (1e18, "1000000000000000000"),
+            (0, "0"), (-0.0, "-0"), (1, "1"), (-1, "-1"), (3.0, "3"), (1e15, "1000000000000000"),
+            (1e18, "1000000000000000000"),
             (1e19, "1e+19"), (1e20, "1e+20"), (1.5e300, "1.5e+300"), (0.1, "0.1"), (-0.1, "-0.1"), (1.5, "1.5"),
-            (0.1 + 0.2, "0.30000000000000004"), (3.14159, "3.14159"), (1e-5, "0.00001"), (1e-6, "0.000001"), (1e-7, "1e-7"),
-            (1.25e-7, "1.25e-7"), (123456.789, "123456.789"), (5e-324, "5e-324"), (1.7976931348623157e308, "1.7976931348623157e+308"),
+            (0.1 + 0.2, "0.30000000000000004"), (3.14159, "3.14159"), (1e-5, "0.00001"), (1e-6, "0.000001"),
+            (1e-7, "1e-7"),
+            (1.25e-7, "1.25e-7"), (123456.789, "123456.789"), (5e-324, "5e-324"),
+            (1.7976931348623157e308, "1.7976931348623157e+308"),
             (.infinity, "inf"), (-.infinity, "-inf"), (-1e-10, "-1e-10"), (1234567890123456.5, "1234567890123456.5"),
         ]
         for (value, text) in cases { #expect(withDoubleText(value) { $0.string } == text) }

@@ -18,7 +18,8 @@ struct SortedSetTests {
             let score = random.below(100) - 50
             switch random.below(9) {
             case 0, 1, 2, 3:
-                #expect(run("ZADD z \(score) \(member)") == (model.updateValue(score, forKey: member) == nil ? ":1" : ":0"))
+                #expect(
+                    run("ZADD z \(score) \(member)") == (model.updateValue(score, forKey: member) == nil ? ":1" : ":0"))
             case 4: #expect(run("ZREM z \(member)") == (model.removeValue(forKey: member) != nil ? ":1" : ":0"))
             case 5:
                 model[member, default: 0] += score
@@ -158,7 +159,8 @@ struct SortedSetTests {
             "ZADD s 1 a", "ZINCRBY s 1 a", "ZREM s a", "ZCARD s", "ZSCORE s a", "ZMSCORE s a", "ZCOUNT s 0 1",
             "ZLEXCOUNT s - +", "ZRANK s a", "ZREVRANK s a WITHSCORE", "ZRANGE s 0 1", "ZREVRANGE s 0 1",
             "ZRANGEBYSCORE s 0 1", "ZREVRANGEBYSCORE s 1 0", "ZRANGEBYLEX s - +", "ZREVRANGEBYLEX s + -",
-            "ZRANGESTORE d s 0 1", "ZREMRANGEBYRANK s 0 1", "ZREMRANGEBYSCORE s 0 1", "ZREMRANGEBYLEX s - +", "ZPOPMIN s",
+            "ZRANGESTORE d s 0 1", "ZREMRANGEBYRANK s 0 1", "ZREMRANGEBYSCORE s 0 1", "ZREMRANGEBYLEX s - +",
+            "ZPOPMIN s",
             "ZPOPMAX s 0", "ZMPOP 1 s MIN", "ZRANDMEMBER s", "ZRANDMEMBER s 1",
             "ZUNION 2 z s", "ZINTER 2 absent s", "ZDIFF 2 s z", "ZUNIONSTORE d 2 z s", "ZINTERSTORE d 1 s",
             "ZDIFFSTORE d 2 z s", "ZINTERCARD 1 s", "ZSCAN s 0",

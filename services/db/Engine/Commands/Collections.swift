@@ -11,7 +11,8 @@ enum CollectionLookup {
 }
 
 extension Engine {
-    /// The collection under `key` for a command that reads it. When nil, a reply has been sent: WRONGTYPE, or by `absent`.
+    /// The collection under `key` for a command that reads it. When nil, a reply has been sent: WRONGTYPE, or by
+    /// `absent`.
     @inline(__always)
     func readCollection(_ c: Invocation, _ kind: EntryKind, else absent: () -> Void) -> Entry? {
         guard let entry = findToRead(c.database, c.key, c.hash) else {

@@ -1,6 +1,7 @@
 // Commands on the ends of lists, and reading them.
 //
-// - Spec: Redis command reference 7.2, group "list": LPUSH, RPUSH, LPUSHX, RPUSHX, LPOP, RPOP, LLEN, LINDEX, LRANGE, LPOS.
+// - Spec: Redis command reference 7.2, group "list": LPUSH, RPUSH, LPUSHX, RPUSHX, LPOP, RPOP, LLEN, LINDEX,
+//   LRANGE, LPOS.
 import ByteStorage
 import RESP
 
@@ -22,8 +23,8 @@ extension Engine {
         return .wrongType
     }
 
-    /// The list under the invocation's key for a command that reads it. When nil, a reply has been sent: WRONGTYPE, or by
-    /// `absent`.
+    /// The list under the invocation's key for a command that reads it. When nil, a reply has been sent: WRONGTYPE,
+    /// or by `absent`.
     @inline(__always) func readList(_ c: Invocation, else absent: () -> Void) -> ListValue? {
         guard let entry = findToRead(c.database, c.key, c.hash) else {
             absent()
@@ -139,8 +140,8 @@ extension Engine {
         c.reply.bulk(cursor.element)
     }
 
-    /// The index from the head for one that counts from the tail when negative; negative or too large when there is no such
-    /// element.
+    /// The index from the head for one that counts from the tail when negative; negative or too large when there is
+    /// no such element.
     func absoluteIndex(_ index: Int64, _ list: ListValue) -> Int {
         Int(index < 0 ? index &+ Int64(list.count) : index)
     }
@@ -207,6 +208,11 @@ extension Engine {
     }
 }
 
+private let zeroRank: StaticString = """
+    ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from \
+    the end of the list
+    """
+
 /// RANK, COUNT and MAXLEN of LPOS.
 private struct PositionOptions {
     var rank: Int64 = 1
@@ -225,10 +231,7 @@ private struct PositionOptions {
             if c.isWord(index, "rank") {
                 guard let value else { return fail(c, ErrorText.notInteger) }
                 guard value != 0 else {
-                    return fail(
-                        c,
-                        "ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... or use negative to start from the end of the list"
-                    )
+                    return fail(c, zeroRank)
                 }
                 guard value != .min else {
                     return fail(

@@ -1,7 +1,7 @@
 // Commands that move elements between lists or pop from one of several, and their blocking forms.
 //
-// A blocking command is tried here in its non-blocking form, outside of `execute`: what it did goes to the stream as LPOP,
-// RPOP, LMOVE or RPOPLPUSH, because a replica or a log must not depend on what would have blocked.
+// A blocking command is tried here in its non-blocking form, outside of `execute`: what it did goes to the stream as
+// LPOP, RPOP, LMOVE or RPOPLPUSH, because a replica or a log must not depend on what would have blocked.
 //
 // - Spec: Redis command reference 7.2, group "list": LMOVE, RPOPLPUSH, LMPOP, BLPOP, BRPOP, BLMOVE, BRPOPLPUSH, BLMPOP.
 import ByteStorage
@@ -36,7 +36,7 @@ extension Engine {
 
     /// Moves an element from the list under the first key to the one under the second, which may be the same.
     ///
-    /// - Returns: false when there is no source: then nothing has been replied. A wrong type has been replied, and is true.
+    /// - Returns: false when there is no source: then nothing has been replied. True after an error reply too.
     private func moveElement(_ c: Invocation, _ from: ListEnd, _ to: ListEnd, _ moved: () -> Void = {}) -> Bool {
         guard let sourceSlot = findSlot(c.database, c[1], c.hash) else { return false }
         // Entries, not slots: the next look-up makes a slot invalid.
@@ -76,8 +76,8 @@ extension Engine {
         if !popMultiple(c, request) { c.reply.nullArray() }
     }
 
-    /// - Returns: false when none of the keys is there: then nothing has been replied. A wrong type has been replied, and is
-    ///   true.
+    /// - Returns: false when none of the keys is there: then nothing has been replied. True after an error
+    ///   reply too.
     private func popMultiple(_ c: Invocation, _ request: MultiplePop) -> Bool {
         for index in request.keys {
             let key = c[index]

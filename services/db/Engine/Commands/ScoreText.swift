@@ -3,7 +3,7 @@
 // Output is the shortest decimal that reads back to the same number: integers up to 2^62 without a point or exponent;
 // otherwise plain digits while they are short, and `1e+20` style beyond. Input is what strtod takes, as a whole.
 //
-// - Spec: Redis 7.2, replies of ZSCORE and its kin; the rule when to use an exponent is that of its shortest-digits printer.
+// - Spec: Redis 7.2, replies of ZSCORE and its kin; when an exponent is used is the rule of its shortest-digits printer.
 import ByteStorage
 import CLinux
 import RESP

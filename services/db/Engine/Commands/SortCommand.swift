@@ -1,11 +1,11 @@
 // SORT and SORT_RO.
 //
-// The elements are views into the collection, the weights and results views into the entries that the patterns lead to: no
-// entry moves or goes while the command runs, except keys whose time has come, and those are seen by none of the look-ups.
-// Elements of equal weight are ordered by their bytes, so that the result is the same on every replica.
+// The elements are views into the collection, the weights and results views into the entries that the patterns lead
+// to: no entry moves or goes while the command runs, except keys whose time has come, and those are seen by none of
+// the look-ups. Elements of equal weight are ordered by their bytes, so that the result is the same on every replica.
 //
-// - Spec: Redis command reference 7.2: SORT (BY, LIMIT, GET, ASC, DESC, ALPHA, STORE), SORT_RO. Deviation: ALPHA compares
-//   bytes, which is what Redis does in the C locale.
+// - Spec: Redis command reference 7.2: SORT (BY, LIMIT, GET, ASC, DESC, ALPHA, STORE), SORT_RO. Deviation: ALPHA
+//   compares bytes, which is what Redis does in the C locale.
 import ByteStorage
 import CLinux
 import RESP
@@ -43,8 +43,8 @@ private struct SortRequest {
                 index += 1
             } else if c.isWord(index, "by"), left >= 1 {
                 weights = c[index + 1]
-                // A pattern that is the same for all elements asks for no order at all.
-                isSorted = c[index + 1].buffer.contains(UInt8(ascii: "*"))
+                // A pattern that is the same for all elements asks for no order at all, whatever BY comes after it.
+                if !c[index + 1].buffer.contains(UInt8(ascii: "*")) { isSorted = false }
                 index += 1
             } else if c.isWord(index, "get"), left >= 1 {
                 results.append(c[index + 1])
@@ -89,7 +89,8 @@ extension Engine {
             copies.destroy()
             scratch.destroy()
         }
-        let elements = entry.map { sortElements($0, &copies, isDescending: request.isDescending) } ?? []
+        let isReversed = request.isDescending && !request.isSorted
+        let elements = entry.map { sortElements($0, &copies, isReversed: isReversed) } ?? []
         var items = elements.map { SortItem(element: $0) }
         if request.isSorted {
             guard weigh(c, &items, request, scratch) else {
@@ -110,13 +111,17 @@ extension Engine {
 
     /// The elements of a list, set or sorted set. `copies` holds those that do not lie in memory as text.
     ///
-    /// - Parameter isDescending: a sorted set comes in the order of its scores, or in the reverse one.
-    private func sortElements(_ entry: Entry, _ copies: inout ByteStrings, isDescending: Bool) -> [ByteView] {
+    /// - Parameter isReversed: a list or sorted set comes from its end backwards.
+    private func sortElements(_ entry: Entry, _ copies: inout ByteStrings, isReversed: Bool) -> [ByteView] {
         var elements: [ByteView] = []
         switch entry.kind {
         case .list:
             elements.reserveCapacity(entry.list.count)
-            entry.list.forEach(.max) { elements.append($0) }
+            if isReversed {
+                entry.list.forEachBackwards(.max) { elements.append($0) }
+            } else {
+                entry.list.forEach(.max) { elements.append($0) }
+            }
             return elements
         case .set: SetValue(word: entry.word).forEach { copies.append($0) }
         case .sortedSet, .hash, .inlineString, .blobString: break
@@ -216,8 +221,9 @@ extension Engine {
         c.reply.integer(count)
     }
 
-    /// The value that a BY or GET pattern leads to: `#` is the element itself; otherwise the element takes the place of the
-    /// first `*` in the name of a key, whose string it is, or with `->field` behind the star, that field of its hash.
+    /// The value that a BY or GET pattern leads to: `#` is the element itself; otherwise the element takes the place
+    /// of the first `*` in the name of a key, whose string it is, or with `->field` behind the star, that field of
+    /// its hash.
     private func followPattern(
         _ c: Invocation, _ pattern: ByteView, _ element: ByteView, _ scratch: OutputBuffer
     ) -> ByteView? {

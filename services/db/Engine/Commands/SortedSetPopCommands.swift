@@ -5,8 +5,8 @@ import ByteStorage
 import RESP
 
 extension Engine {
-    /// Removes up to `count` members from one end of the sorted set under `key` and hands each out before it goes; says so
-    /// to listeners, and deletes the key when none is left.
+    /// Removes up to `count` members from one end of the sorted set under `key` and hands each out before it goes; says
+    /// so to listeners, and deletes the key when none is left.
     private func popMembers(
         _ c: Invocation, _ key: ByteView, _ entry: Entry, count: Int, fromMaximum: Bool,
         _ body: (ByteView, Double) -> Void

@@ -30,7 +30,8 @@ struct RankRange {
         self.upper = upper
     }
 
-    /// Applies LIMIT: skips `offset` members and keeps `limit`, all when negative, counted from the end of the walk's start.
+    /// Applies LIMIT: skips `offset` members and keeps `limit`, all when negative, counted from the end of the walk's
+    /// start.
     mutating func limit(offset: Int64, limit: Int64, reversed: Bool) {
         guard offset >= 0, offset < Int64(count) else {
             upper = lower

@@ -1,14 +1,15 @@
 // The compact encoding of small collections: all elements one after the other in one block.
 //
-// A table costs 64 bytes a bucket and a header an element; most hashes, sets and sorted sets of this product have a handful
-// of elements, and walking a few hundred adjacent bytes is faster than a hashed look-up that misses the cache. So up to the
-// limits of `EngineSettings` a collection is a list of length-prefixed byte strings, and every look-up is linear.
+// A table costs 64 bytes a bucket and a header an element; most hashes, sets and sorted sets of this product have a
+// handful of elements, and walking a few hundred adjacent bytes is faster than a hashed look-up that misses the cache.
+// So up to the limits of `EngineSettings` a collection is a list of length-prefixed byte strings, and every look-up is
+// linear.
 //
-// Layout, bytes: 0 bytes used by the elements, 32 bits; 4 number of elements, 32 bits; 8 elements. An element is its length
-// (below 253: one byte; 253 and 16 bits; 254 and 32 bits) and its bytes. The block's size follows from the bytes used
-// (`blockBytes`), so that no capacity is stored: steps of 8 in the slab's range, of about an eighth of the size above it.
-// Rejected: a length behind each element for walks from the tail (a byte an element; lists of a node's size are walked from
-// the head quickly enough); integers in binary (the text of a small number is as short).
+// Layout, bytes: 0 bytes used by the elements, 32 bits; 4 number of elements, 32 bits; 8 elements. An element is its
+// length (below 253: one byte; 253 and 16 bits; 254 and 32 bits) and its bytes. The block's size follows from the bytes
+// used (`blockBytes`), so that no capacity is stored: steps of 8 in the slab's range, of about an eighth of the size
+// above it. Rejected: a length behind each element for walks from the tail (a byte an element; lists of a node's size
+// are walked from the head quickly enough); integers in binary (the text of a small number is as short).
 import ByteStorage
 import CLinux
 
@@ -163,8 +164,8 @@ struct CompactList {
         memcpy(target, bytes.base, bytes.count)
     }
 
-    /// Replaces `removed` bytes at `position` by `inserted` bytes still to be written, in another block when the size class
-    /// changes.
+    /// Replaces `removed` bytes at `position` by `inserted` bytes still to be written, in another block when the size
+    /// class changes.
     private mutating func splice(
         _ slab: SlabAllocator, _ position: Position, removing removed: Int, inserting inserted: Int
     ) {
@@ -199,8 +200,8 @@ struct CompactList {
     }
 }
 
-/// Block sizes for structures that grow a little at a time and do not store their capacity: steps of 8 bytes in the slab's
-/// range, where a move is cheap, and of an eighth to a sixteenth of the size beyond.
+/// Block sizes for structures that grow a little at a time and do not store their capacity: steps of 8 bytes in the
+/// slab's range, where a move is cheap, and of an eighth to a sixteenth of the size beyond.
 @inline(__always) func steppedSize(_ bytes: Int) -> Int {
     if bytes <= SlabAllocator.largestSlab { return SlabAllocator.rounded(bytes) }
     let step = 1 &<< (60 &- bytes.leadingZeroBitCount)

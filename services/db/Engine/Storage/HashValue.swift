@@ -1,7 +1,7 @@
 // The value of a hash: a compact list of field, value, field, value..., or a table whose entries are the fields.
 //
-// Small hashes are searched linearly (see CompactList); past the limits of `EngineSettings` the hash becomes a table and
-// stays one, as in Redis. Views that are handed out point into the hash and are valid until it changes.
+// Small hashes are searched linearly (see CompactList); past the limits of `EngineSettings` the hash becomes a table
+// and stays one, as in Redis. Views that are handed out point into the hash and are valid until it changes.
 import ByteStorage
 
 struct HashValue {

@@ -1,7 +1,7 @@
 // A set of integers: sorted, without duplicates, each in 2, 4 or 8 bytes, in one block.
 //
-// Sets of identifiers are common and half of a table's memory is pointers: sorted integers take a twentieth of it and are
-// searched by halving. All elements have the width of the widest one that the set ever had.
+// Sets of identifiers are common and half of a table's memory is pointers: sorted integers take a twentieth of it and
+// are searched by halving. All elements have the width of the widest one that the set ever had.
 //
 // Layout, bytes: 0 count, 32 bits; 4 width in bytes, 32 bits; 8 elements, little-endian. The block's size follows from
 // count and width (`steppedSize`).

@@ -1,11 +1,11 @@
 // One node of a list: a block of adjacent elements with room at either end.
 //
-// Layout, bytes: 0 previous node's address, 8 next node's, 16 bytes of the block, 32 bits, 20 number of elements,
-// 24 offset of the first element, 28 offset behind the last one; then free room, elements, free room. An element is its length,
-// its bytes, and its length again, so that a node is walked from both ends. A length below 253 is one byte; longer ones are
-// 16 or 32 bits behind (in front of, at the end) the byte 253 or 254.
-// Room at both ends makes a push or a pop a few stores wherever it happens. Rejected: one gap in the middle (walks would
-// have to jump it), a back-length for the whole node only (no walk from the tail without one from the head).
+// Layout, bytes: 0 previous node's address, 8 next node's, 16 bytes of the block, 32 bits, 20 number of elements, 24
+// offset of the first element, 28 offset behind the last one; then free room, elements, free room. An element is its
+// length, its bytes, and its length again, so that a node is walked from both ends. A length below 253 is one byte;
+// longer ones are 16 or 32 bits behind (in front of, at the end) the byte 253 or 254.
+// Room at both ends makes a push or a pop a few stores wherever it happens. Rejected: one gap in the middle (walks
+// would have to jump it), a back-length for the whole node only (no walk from the tail without one from the head).
 import ByteStorage
 import CLinux
 

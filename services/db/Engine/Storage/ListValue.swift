@@ -1,11 +1,11 @@
 // A list: a header and a chain of nodes, each a block of adjacent elements.
 //
-// The problem: pushes and pops at both ends in constant time, little memory an element, and access by index that need not
-// walk every element. A chain of blocks of some kilobytes gives all three: ends are blocks with room at both ends
-// (`ListNode`), an index skips whole blocks. A small list is one small block that grows by halves of its size; an element
-// larger than a block's limit gets a block of its own.
-// Rejected: one array of pointers (16 bytes and more an element, one block each); a growable ring of bytes (inserting in the
-// middle of a long list moves half of it).
+// The problem: pushes and pops at both ends in constant time, little memory an element, and access by index that need
+// not walk every element. A chain of blocks of some kilobytes gives all three: ends are blocks with room at both ends
+// (`ListNode`), an index skips whole blocks. A small list is one small block that grows by halves of its size; an
+// element larger than a block's limit gets a block of its own.
+// Rejected: one array of pointers (16 bytes and more an element, one block each); a growable ring of bytes (inserting
+// in the middle of a long list moves half of it).
 //
 // Header, bytes: 0 first node's address, 8 last node's, 16 number of elements, 24 number of nodes.
 // Invariants (`checkInvariants`): the chain is the same in both directions; no node is empty; the counts add up.
@@ -132,7 +132,8 @@ struct ListValue {
         count &+= 1
     }
 
-    /// The node at `end` with `needed` bytes free at that end: with its elements moved, in a larger block, or a new one.
+    /// The node at `end` with `needed` bytes free at that end: with its elements moved, in a larger block, or a new
+    /// one.
     @inline(never)
     private func makeRoom(_ slab: SlabAllocator, _ limits: ListLimits, _ needed: Int, _ end: ListEnd) -> ListNode {
         if let node = self.end(end), limits.allow(node, adding: needed) {
@@ -143,8 +144,8 @@ struct ListValue {
                 node.slide(to: ListNode.headerBytes &+ (end == .head ? share : gap &- share))
                 return node
             }
-            let wanted = min(
-                limits.blockBytes, SlabAllocator.rounded(ListNode.headerBytes &+ (node.used &+ needed) &* 3 / 2))
+            let ample = SlabAllocator.rounded(ListNode.headerBytes &+ (node.used &+ needed) &* 3 / 2)
+            let wanted = min(limits.blockBytes, ample)
             if wanted > node.capacity {
                 return resize(slab, node, wanted, start: end == .tail ? ListNode.headerBytes : wanted &- node.used)
             }
@@ -255,8 +256,8 @@ struct ListValue {
 
     @inline(never) private func shrink(_ slab: SlabAllocator, _ node: ListNode) {
         let capacity = SlabAllocator.rounded(ListNode.headerBytes + node.used * 2)
-        _ = resize(
-            slab, node, capacity, start: ListNode.headerBytes + (capacity - ListNode.headerBytes - node.used) / 2)
+        let gap = capacity - ListNode.headerBytes - node.used
+        _ = resize(slab, node, capacity, start: ListNode.headerBytes + gap / 2)
     }
 
     // MARK: Measures

@@ -1,10 +1,10 @@
 // The order of a large sorted set: a B+ tree over (score, member) that knows ranks.
 //
 // Leaves hold score and entry address of up to 30 members and are linked both ways; branches hold for each of up to 15
-// children its least key, its address and how many members lie below it, so that insertion, removal, rank, the member at a
-// rank and any bound are found in O(log n), about four nodes for a million members. Members are compared only where scores
-// are equal, so most searches never leave the nodes. Nodes are of one slab class.
-// Rejected: a skip list with spans (a node a member, 40 to 60 bytes each against 20 here, and a cache miss a step).
+// children its least key, its address and how many members lie below it, so that insertion, removal, rank, the member
+// at a rank and any bound are found in O(log n), about four nodes for a million members. Members are compared only
+// where scores are equal, so most searches never leave the nodes. Nodes are of one slab class. Rejected: a skip list
+// with spans (a node a member, 40 to 60 bytes each against 20 here, and a cache miss a step).
 //
 // Node layout, bytes: 0 count; 8 previous leaf; 16 next leaf; 24 items. Leaf item: score, entry. Branch item: score and
 // entry of the least key below, child, size.

@@ -1,9 +1,10 @@
-// The value of a sorted set: a compact list of member, score, member, score... in order, or a table from members to scores
-// with an ordered index beside it.
+// The value of a sorted set: a compact list of member, score, member, score... in order, or a table from members to
+// scores with an ordered index beside it.
 //
-// In the compact list a score is an element of its eight bytes. In the table it is the entry's value; the index holds it
-// once more, so that searches by score do not touch the entries. Every range command is a range of ranks: bounds are
-// counted (`scorePrefix`, `memberPrefix`), then the members between are walked. Views are valid until the sorted set changes.
+// In the compact list a score is an element of its eight bytes. In the table it is the entry's value; the index holds
+// it once more, so that searches by score do not touch the entries. Every range command is a range of ranks: bounds are
+// counted (`scorePrefix`, `memberPrefix`), then the members between are walked. Views are valid until the sorted set
+// changes.
 import ByteStorage
 
 struct SortedSetValue {
@@ -95,8 +96,8 @@ struct SortedSetValue {
         return (isCompact ? compactPrefix { _, other in !(other == member) } : order.rank(score, member), score)
     }
 
-    /// Calls `body` with `count` members from `rank` on, upwards, or downwards when `reversed`: then from the member of that
-    /// rank down. The range must lie within the sorted set.
+    /// Calls `body` with `count` members from `rank` on, upwards, or downwards when `reversed`: then from the member of
+    /// that rank down. The range must lie within the sorted set.
     func forEach(from rank: Int, count: Int, reversed: Bool = false, _ body: (ByteView, Double) -> Void) {
         guard count > 0 else { return }
         guard isCompact else {

@@ -8,127 +8,120 @@ import DatabaseReplication
 import RESP
 import Reactor
 
-final class FullSync {
+final class FullSync: WalkJob {
     /// Bytes that may wait for one replica before the walk pauses.
     static let maximumPendingBytes = 4 << 20
-    /// Bytes of the stream after which they are handed to the replicas.
+    /// Bytes of the snapshot after which they are handed to the replicas.
     static let chunkBytes = 128 << 10
 
-    let replicas: [Client]
-    let snapshot: KeyspaceSnapshot
-    let buffer: OutputBuffer
-    let endMark: String
+    private unowned let server: Server
+    private(set) var replicas: [Client] = []
+    private var snapshot: KeyspaceSnapshot?
+    private let buffer = OutputBuffer.create(capacity: FullSync.chunkBytes * 2)
+    private let endMark = Server.randomHex(40)
     /// For replicas that want the length first: the whole snapshot is gathered.
-    let needsLength: Bool
+    private var needsLength = false
 
-    init(replicas: [Client], snapshot: KeyspaceSnapshot, buffer: OutputBuffer, endMark: String, needsLength: Bool) {
-        self.replicas = replicas
-        self.snapshot = snapshot
-        self.buffer = buffer
-        self.endMark = endMark
-        self.needsLength = needsLength
+    init(server: Server) {
+        self.server = server
+        super.init(.sync)
     }
 
     deinit { buffer.destroy() }
-}
 
-extension Server {
-    /// Queues a replica for the next full sync.
-    func requestFullSync(_ client: Client, _ link: ReplicaLink, isOldSync: Bool) {
-        link.wantsOldSync = isOldSync
-        client.details.replica = link
-        startFullSync()
-    }
-
-    /// Begins a walk for the replicas that wait, if no other walk runs.
-    func startFullSync() {
-        let waiting = replicas.filter { $0.details.replica?.state == .waiting }
-        guard fullSync == nil, !waiting.isEmpty, !engine.isWalking else { return }
-        // Everything executed so far belongs to the snapshot, everything later to the stream.
-        drainStream()
-        engine.state.pointee.stream.selectedDatabase = nil
-        let needsLength = waiting.contains { $0.details.replica?.understandsEndMark != true }
-        let buffer = OutputBuffer.create(capacity: FullSync.chunkBytes * 2)
-        var fields = RDBAuxiliaryFields(unixSeconds: reactor.now / 1000, usedMemoryBytes: Int64(engine.usedBytes))
+    /// Takes in every replica that waits by now.
+    override func begin() -> (any KeyspaceVisitor)? {
+        replicas = server.replicas.filter { $0.details.replica?.state == .waiting }
+        guard !replicas.isEmpty else {
+            server.fullSyncIsOver(self)
+            return nil
+        }
+        needsLength = replicas.contains { $0.details.replica?.understandsEndMark != true }
+        let history = server.history
+        var fields = RDBAuxiliaryFields(
+            unixSeconds: server.reactor.now / 1000, usedMemoryBytes: Int64(server.engine.usedBytes))
         fields.replicationID = history.id
         fields.replicationOffset = history.offset
         let snapshot = KeyspaceSnapshot(
-            engine: engine, output: buffer, checksum: .inline, version: Server.replicationSnapshotVersion,
+            engine: server.engine, output: buffer, checksum: .inline, version: Server.replicationSnapshotVersion,
             fields: fields)
-        let sync = FullSync(
-            replicas: waiting, snapshot: snapshot, buffer: buffer, endMark: Server.randomHex(40),
-            needsLength: needsLength)
-        fullSync = sync
-        for client in waiting {
+        self.snapshot = snapshot
+        for client in replicas {
             guard let link = client.details.replica else { continue }
-            statistics.fullSyncs += 1
+            server.statistics.fullSyncs += 1
             link.state = .receivingSnapshot
             if !link.wantsOldSync { client.connection.output.append("+FULLRESYNC \(history.id) \(history.offset)\r\n") }
-            if !needsLength { client.connection.output.append("$EOF:\(sync.endMark)\r\n") }
+            if !needsLength { client.connection.output.append("$EOF:\(endMark)\r\n") }
         }
-        log.notice("full-sync-begin", "Starting a full sync of \(waiting.count) replica(s) at offset \(history.offset)")
-        engine.beginWalk(snapshot)
+        server.log.notice(
+            "full-sync-begin", "Starting a full sync of \(replicas.count) replica(s) at offset \(history.offset)")
+        return snapshot
+    }
+
+    private func isReceiving(_ client: Client) -> Bool {
+        // A replica that has gone is not in the server's list any more, and its state may be freed.
+        server.replicas.contains(client) && client.details.replica?.state == .receivingSnapshot
+    }
+
+    override func hasRoom() -> Bool {
+        !replicas.contains { isReceiving($0) && $0.connection.pendingOutput > FullSync.maximumPendingBytes }
+    }
+
+    override func ship() {
+        if !needsLength, buffer.count >= FullSync.chunkBytes { handOver() }
+    }
+
+    private func handOver() {
+        for client in replicas where isReceiving(client) { client.connection.output.append(buffer.view) }
+        buffer.removeAll()
+    }
+
+    override func completed() {
+        snapshot?.finish()
+        if needsLength {
+            let length = buffer.count
+            for client in replicas where isReceiving(client) { client.connection.output.append("$\(length)\r\n") }
+        }
+        handOver()
+        for client in replicas where isReceiving(client) {
+            guard let link = client.details.replica else { continue }
+            if !needsLength { client.connection.output.append(endMark) }
+            link.state = .settling
+            link.acknowledgedAt = server.reactor.monotonicNow
+            // A replica that knows the length gets the stream right after the snapshot; one that looks for the end mark
+            // must have it as the last bytes, and says so by an acknowledgement.
+            if needsLength { server.goOnline(client, link) }
+        }
+        server.log.notice("full-sync-done", "Full sync streamed: \(snapshot?.keys ?? 0) keys")
+        server.fullSyncIsOver(self)
+    }
+
+    override func cancelled() { server.fullSyncIsOver(self) }
+
+    /// Whether nobody is left who receives it.
+    var isAbandoned: Bool { !replicas.contains { isReceiving($0) } }
+}
+
+extension Server {
+    /// Has a full sync made for the replicas that wait: one for all of them.
+    func requestFullSync() {
+        guard fullSync == nil || walks.running === fullSync else { return }
+        let sync = FullSync(server: self)
+        fullSync = sync
+        requestWalk(sync)
+    }
+
+    func fullSyncIsOver(_ sync: FullSync) {
+        if fullSync === sync { fullSync = nil }
+    }
+
+    /// A replica went away: when it was the last one of the sync, the walk is of no use any more.
+    func fullSyncEnded() {
+        if let sync = walks.running as? FullSync, sync.isAbandoned { walks.cancel(sync) }
     }
 
     /// The newest version that Redis 7.0 takes: its content is the same as that of version 11.
     static let replicationSnapshotVersion = 10
-    private static let walkSlice = 500
-
-    /// A slice of the walk, once a turn.
-    func continueFullSync() {
-        guard let sync = fullSync else { return startFullSync() }
-        if isFullSyncBlocked { return }
-        let isMore = engine.walk(budget: Server.walkSlice)
-        if !isMore { sync.snapshot.finish() }
-        if !sync.needsLength, sync.buffer.count >= FullSync.chunkBytes || !isMore {
-            for client in sync.replicas where isReceiving(client) { client.connection.output.append(sync.buffer.view) }
-            sync.buffer.removeAll()
-        }
-        if !isMore { finish(sync) }
-    }
-
-    private func isReceiving(_ client: Client) -> Bool {
-        // A replica that has gone is not in the list any more, and its state may be freed.
-        replicas.contains(client) && client.details.replica?.state == .receivingSnapshot
-    }
-
-    private func finish(_ sync: FullSync) {
-        for client in sync.replicas where isReceiving(client) {
-            guard let link = client.details.replica else { continue }
-            if sync.needsLength {
-                client.connection.output.append("$\(sync.buffer.count)\r\n")
-                client.connection.output.append(sync.buffer.view)
-            } else {
-                client.connection.output.append(sync.endMark)
-            }
-            link.state = .settling
-            link.acknowledgedAt = reactor.monotonicNow
-            // One that cannot acknowledge (an old SYNC) gets the stream right after its snapshot, whose length it knows.
-            if link.wantsOldSync || sync.needsLength { goOnline(client, link) }
-        }
-        log.notice("full-sync-done", "Full sync streamed: \(sync.snapshot.keys) keys")
-        fullSync = nil
-        startFullSync()
-    }
-
-    /// Whether the walk waits for a replica to take what was sent.
-    var isFullSyncBlocked: Bool {
-        guard let sync = fullSync else { return false }
-        return sync.replicas.contains {
-            isReceiving($0) && $0.connection.pendingOutput > FullSync.maximumPendingBytes
-        }
-    }
-
-    /// A turn without events is wanted while a walk has work to do.
-    var isFullSyncActive: Bool { fullSync != nil && !isFullSyncBlocked }
-
-    /// A replica went away: when it was the last one of the sync, the walk is of no use any more.
-    func fullSyncEnded(_ client: Client) {
-        guard let sync = fullSync, sync.replicas.contains(client) else { return }
-        if sync.replicas.contains(where: { $0 != client && isReceiving($0) }) { return }
-        engine.cancelWalk()
-        fullSync = nil
-    }
 
     /// Loads a snapshot that came from the primary in place of our data.
     ///

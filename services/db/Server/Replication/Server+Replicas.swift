@@ -78,7 +78,8 @@ extension Server {
             log.notice(
                 "full-sync", "Full resync requested by replica \(client.connection.remoteAddress): \(reason.rawValue)")
             link.state = .waiting
-            requestFullSync(client, link, isOldSync: isOldSync)
+            link.wantsOldSync = isOldSync
+            requestFullSync()
         }
         updateStreamEnabled()
     }
@@ -181,7 +182,7 @@ extension Server {
         replicas.removeAll { $0 == client }
         client.remove(.replica)
         client.details.replica = nil
-        fullSyncEnded(client)
+        fullSyncEnded()
     }
 
     /// Ends the links of all replicas: they come back and ask anew, since our history is another one now.

@@ -221,10 +221,13 @@ extension SentinelServer {
         guard settings.forwardsCommands, let name = forwardedPrimaryName else { return }
         let target = machine.servingPrimary(named: name)
         guard target != forwarder.target else { return }
+        let wasDown = forwarder.target == nil
         forwarder.target = target
         guard let target else { return }
         forwarder.nextAttempt = 0
-        for link in Array(forwarder.all.values) where link.target != target && !link.isRetired { retire(link) }
+        for link in Array(forwarder.all.values) where !link.isRetired {
+            if link.target != target { retire(link, wasDown: wasDown) } else { checkAfterOutage(link) }
+        }
         for client in clients.values { client.hasWaitedEnough = false }
         wakeWaitingClients()
     }

@@ -7,8 +7,9 @@ import SentinelCore
 import Telemetry
 
 extension SentinelServer {
-    /// How long a link to a former primary may still bring replies.
-    private static let retirementMilliseconds: Int64 = 1000
+    /// How long a link to a former primary may still bring replies: when it was replaced while it worked, and when it had
+    /// been down.
+    static let retirementMilliseconds: (working: Int64, down: Int64) = (1000, 20)
 
     /// - Returns: nil if the last attempt failed just now.
     func open(_ target: Endpoint, isRESP3: Bool, isOwn: Bool) -> Upstream? {
@@ -101,16 +102,32 @@ extension SentinelServer {
     // MARK: The end
 
     /// The link's primary is not the primary any more. What was sent to it may still be answered.
-    func retire(_ link: Upstream) {
+    func retire(_ link: Upstream, wasDown: Bool) {
         link.isRetired = true
         forwarder.idle.removeAll { $0 === link }
         if link.pendingCount == 0, link.owner.map({ $0.isLinkClean }) ?? true {
             return link.connection.close(.local("the primary has changed"))
         }
         let id = link.connection.id
-        reactor.schedule(after: Self.retirementMilliseconds) { [unowned self] in
+        let limits = Self.retirementMilliseconds
+        reactor.schedule(after: wasDown ? limits.down : limits.working) { [unowned self] in
             guard let link = forwarder.all[id] else { return }
             link.connection.close(.local("the primary has changed"))
+        }
+    }
+
+    /// The same primary is back after it had been down. It may be another process under the same name, and the link a
+    /// relic that nobody will ever answer on: what is idle is opened anew, what waits for replies must show life.
+    func checkAfterOutage(_ link: Upstream) {
+        guard link.isOpen else { return }
+        if link.pendingCount == 0, link.owner.map({ $0.isLinkClean }) ?? true {
+            return link.connection.close(.local("opened anew after an outage"))
+        }
+        let id = link.connection.id
+        let received = link.connection.state.pointee.bytesReceived
+        reactor.schedule(after: Self.retirementMilliseconds.working) { [unowned self] in
+            guard let link = forwarder.all[id], link.connection.state.pointee.bytesReceived == received else { return }
+            link.connection.close(.local("no sign of life after an outage"))
         }
     }
 
