@@ -147,16 +147,9 @@ final class WalkCoordinator {
         let elapsed = max(1, end &- start)
         nextSlice = end &+ elapsed
         // Towards the goal by halves, so that one slow slice does not decide.
-<<<<<<< HEAD
-        budget = min(
-            max(
-                (budget + Int(min(fitting, Double(WalkCoordinator.largestBudget)))) / 2, WalkCoordinator.smallestBudget),
-            WalkCoordinator.largestBudget)
-=======
         let fitting = Double(budget) * Double(WalkCoordinator.sliceNanoseconds) / Double(elapsed)
         let target = Int(min(fitting, Double(WalkCoordinator.largestBudget)))
         budget = max((budget + target) / 2, WalkCoordinator.smallestBudget)
->>>>>>> durability
         if goesOn { return job.ship() }
         running = nil
         job.completed()
