@@ -68,7 +68,8 @@ let package = Package(
         library(
             "DatabaseServer", path: "services/db/Server",
             [
-                "DatabaseEngine", "DatabasePersistence", "DatabaseReplication", "CLinux", "ByteStorage", "RESP", "Reactor",
+                "DatabaseEngine", "DatabasePersistence", "DatabaseReplication", "CLinux", "ByteStorage", "RESP",
+                "Reactor",
                 "TLS", "Configuration", "Telemetry", logging,
             ]),
         executable("dssm-db", path: "services/db/Main", ["DatabaseServer", "Configuration", "Telemetry"]),

@@ -18,6 +18,7 @@ extension Server {
             persistence.log?.append(view)
             feedReplication(view)
             streamOffset &+= UInt64(view.count)
+            noteForQuorum()
             buffer.removeAll()
             buffer.shrink(to: Server.keptStreamBytes)
         }
@@ -38,7 +39,7 @@ extension Server {
     /// Lets the replies go whose conditions are met. Call it whenever one of the conditions made progress.
     func updateReleasedTicket() {
         let log = settings.appendFsync == .always ? persistence.log : nil
-        let quorum: UInt64? = nil
+        let quorum: UInt64? = isQuorumDemanded ? self.quorum.reached : nil
         guard log != nil || quorum != nil else {
             reactor.turnTicket = 0
             if reactor.heldConnectionCount > 0 { reactor.releaseAll() }

@@ -72,6 +72,7 @@ public final class Server {
     var backlog: ReplicationBacklog?
     var replicas: [Client] = []
     var waitingClients: [WaitingClient] = []
+    var quorum = WriteQuorum()
     var fullSync: FullSync?
     /// Set on a replica.
     var primary: PrimaryLink?
@@ -129,6 +130,7 @@ public final class Server {
     func applySettings() {
         engine.state.pointee.settings = settings.engine
         engine.state.pointee.keyspaceEvents = settings.keyspaceEvents
+        updateEngineRole()
         requestParser = RequestParser(limits: RequestLimits(bulkBytes: settings.engine.maxStringBytes))
         updateLongWay()
     }
@@ -240,7 +242,6 @@ extension Server: ReactorHandler {
             if connection.isOpen { connection.output.append(reason) }
             return connection.closeAfterFlush(withinMilliseconds: 100)
         }
-        connection.state.pointee.isGated = true
         let client = Client.make(connection)
         if connection.tag == ConnectionTag.unixClient { client.insert(.unixSocket) }
         if !settings.password.isEmpty { client.insert(.needsAuthentication) }

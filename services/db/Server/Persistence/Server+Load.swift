@@ -51,7 +51,7 @@ extension Server {
             history.adopt(id: position.id, offset: position.offset)
             if settings.replicaOf == nil { history.promote(newID: Server.randomHex(40)) }
         }
-        guard let target = settings.replicaOf else { return }
+        guard let target = settings.replicaOf else { return restartQuorum() }
         follow(target)
         if let position, (0..<settings.databases).contains(position.database) { primary?.database = position.database }
     }

@@ -146,6 +146,12 @@ extension Server {
             fields.append(
                 ("min_slaves_good_slaves", "\(goodReplicas(maximumLagSeconds: settings.minReplicasMaxLagSeconds))"))
         }
+        if settings.writeQuorum > 0 {
+            fields += [
+                ("write_quorum", "\(settings.writeQuorum)"),
+                ("write_quorum_pending_bytes", "\(isQuorumDemanded ? streamOffset &- quorum.reached : 0)"),
+            ]
+        }
         for (index, client) in replicas.enumerated() {
             guard let link = client.details.replica else { continue }
             let lag = link.state == .online ? (reactor.monotonicNow - link.acknowledgedAt) / 1000 : 0

@@ -23,13 +23,20 @@ extension Server {
         unblockAllForReplica()
         settings.replicaOf = target
         primary = PrimaryLink(host: target.host, port: target.port, now: reactor.monotonicNow)
-        engine.state.pointee.isReplica = true
+        updateEngineRole()
         log.sink.role = .replica
         disconnectReplicas("now a replica of another server")
+        restartQuorum()
         updateStreamEnabled()
         updateLongWay()
         log.notice("replicaof", "REPLICAOF \(target.host):\(target.port) enabled")
         connectToPrimary()
+    }
+
+    /// Keys of a replica expire by the primary's word alone. One that takes writes of its own expires them itself: a hidden
+    /// expired key would otherwise be added a second time.
+    func updateEngineRole() {
+        engine.state.pointee.isReplica = isReplicaRole && settings.replicaReadOnly
     }
 
     private func promote() {
@@ -38,11 +45,12 @@ extension Server {
         primary = nil
         settings.replicaOf = nil
         history.promote(newID: Server.randomHex(40))
-        engine.state.pointee.isReplica = false
+        updateEngineRole()
         engine.state.pointee.stream.selectedDatabase = nil
         log.sink.role = .primary
         disconnectReplicas("this server was promoted")
         makeBacklog()
+        restartQuorum()
         updateStreamEnabled()
         updateLongWay()
         log.notice(
