@@ -105,7 +105,7 @@ let package = Package(
         unitTests("DatabaseEngine", ["ByteStorage", "RESP"]),
         unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage", "Compression"]),
         unitTests("DatabaseReplication", ["ByteStorage"]),
-        unitTests("DatabaseServer"),
+        unitTests("DatabaseServer", ["ByteStorage", "CLinux", "DatabaseEngine", "RESP", "Reactor", "Telemetry"]),
         unitTests("SentinelCore"),
         unitTests("SentinelServer", ["SentinelCore", "ByteStorage", "RESP", "Reactor", "Configuration", "Telemetry"]),
         unitTests("CertificateIssuing", ["TLS"]),

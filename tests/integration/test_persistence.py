@@ -641,3 +641,47 @@ def test_a_rewrite_that_cannot_be_written_leaves_the_log_whole(folder):
     with Process(folder, **ALWAYS) as process, process.client() as client:
         assert client.get("after") == b"1"
         assert client.exists(*[f"k{number}" for number in range(300)]) == 300
+
+
+# With replication
+
+
+def test_a_restarted_replica_goes_on_where_its_snapshot_ends(folder, tmp_path):
+    with Process(folder) as primary, primary.client() as client:
+        follow = {"replicaof": f"127.0.0.1 {primary.port}", "save": "3600 1"}
+        client.execute_command("SELECT", 2)
+        client.set("first", 1)
+        with Process(tmp_path / "replica", **follow) as replica:
+            caught_up(client, replica, "first", 2)
+            client.set("second", 1)
+            caught_up(client, replica, "second", 2)
+            assert replica.terminate() == 0
+        client.set("third", 1)
+        with Process(tmp_path / "replica", **follow) as replica:
+            caught_up(client, replica, "third", 2)
+            assert contents(replica) == contents(primary)
+        assert client.info("stats")["sync_full"] == 1
+        assert client.info("stats")["sync_partial_ok"] == 1
+
+
+def caught_up(client, replica, key, database):
+    with replica.client(db=database) as own:
+        eventually(lambda: own.exists(key), 20, f"{key} on the replica")
+
+
+def test_a_full_sync_begins_the_log_of_a_replica_anew(folder, tmp_path):
+    copy = tmp_path / "replica"
+    with Process(copy, **ALWAYS) as process, process.client() as client:
+        client.set("of-another-life", 1)
+        process.kill()
+    with Process(folder) as primary, primary.client() as client:
+        fill(client, SEED)
+        with Process(copy, replicaof=f"127.0.0.1 {primary.port}", **ALWAYS) as replica, replica.client() as own:
+            eventually(lambda: own.info("replication")["master_link_status"] == "up", 20)
+            wait_rewritten(own, 1)
+            client.set("later", 1)
+            caught_up(client, replica, "later", 0)
+            expected = contents(primary)
+            replica.kill()
+    with Process(copy, **ALWAYS) as process:
+        assert contents(process) == expected

@@ -13,8 +13,8 @@ extension Server {
         persistence.lastSaveOutcome == .err && settings.stopWritesOnSaveError && !settings.saveRules.isEmpty
     }
 
-    /// Whether the log fails on which every reply depends: what is in memory may never become durable, so nobody may see
-    /// it. Then only commands are answered that do not look at data, those that are allowed while loading.
+    /// Whether the log fails on which every reply depends: what is in memory may never become durable, so nobody may
+    /// see it. Then only commands are answered that do not look at data, those that are allowed while loading.
     var isDataHidden: Bool { persistence.logFailure != nil && settings.appendFsync == .always }
 
     /// The error for a write, or a PING, while the disk refuses: a client that balances by PING goes elsewhere.

@@ -44,8 +44,8 @@ extension Server {
         }
     }
 
-    /// A replica goes on where its data ends. A primary begins a history of its own, which its former replicas may join at
-    /// that place.
+    /// A replica goes on where its data ends. A primary begins a history of its own, which its former replicas may join
+    /// at that place.
     private func resumeReplication(from position: ReplicationPosition?) {
         if let position {
             history.adopt(id: position.id, offset: position.offset)

@@ -127,8 +127,8 @@ extension Server {
         updateLongWay()
     }
 
-    /// The dataset was replaced as a whole by a full sync: the log begins anew with a base of it. Until that is there, the
-    /// old log on the disk stays what it was.
+    /// The dataset was replaced as a whole by a full sync: the log begins anew with a base of it. Until that is there,
+    /// the old log on the disk stays what it was.
     func replicatedDatasetChanged() {
         guard settings.appendOnly else { return }
         persistence.rewrite?.abandon("the dataset was replaced by a full sync")

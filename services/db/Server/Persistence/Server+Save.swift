@@ -1,7 +1,7 @@
 // Snapshots: SAVE, BGSAVE, save rules, the snapshot at the end.
 //
-// - Spec: Redis command reference 7.2: SAVE, BGSAVE, LASTSAVE; redis.conf: save, stop-writes-on-bgsave-error. Nothing is
-//   forked: BGSAVE walks the keyspace between turns, SAVE walks it at once.
+// - Spec: Redis command reference 7.2: SAVE, BGSAVE, LASTSAVE; redis.conf: save, stop-writes-on-bgsave-error. Nothing
+//   is forked: BGSAVE walks the keyspace between turns, SAVE walks it at once.
 import ByteStorage
 import DatabaseEngine
 import DatabasePersistence
