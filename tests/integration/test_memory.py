@@ -2,7 +2,7 @@
 
 import pytest
 from localcluster.resp import encode
-from support import ReplyError
+from support import ReplyError, eventually
 
 LIMIT = 20 << 20
 VALUE = "x" * 1000
@@ -60,13 +60,15 @@ def test_volatile_policies_refuse_when_nothing_has_a_ttl(start):
 
 
 def test_lru_keeps_what_is_used(start):
+    """The clock of LRU ticks in seconds, so the idle keys must first become idle."""
     db = start(maxmemory=LIMIT, maxmemory_policy="allkeys-lru", maxmemory_samples=10)
+    used = [f"key:{number}" for number in range(500)]
     fill(db, 8000)
-    with db.client() as client:
-        for _ in range(20):
-            client.call("TOUCH", *(f"key:{number}" for number in range(500)))
-            fill(db, 1500, prefix=f"other{_}")
-        assert client.call("EXISTS", *(f"key:{number}" for number in range(500))) > 400
+    eventually(lambda: db.call("OBJECT", "IDLETIME", "key:0") >= 2, "two seconds of idle time")
+    assert db.call("TOUCH", *used) == 500
+    fill(db, 14000, prefix="new")
+    assert int(db.info("stats")["evicted_keys"]) > 1000
+    assert db.call("EXISTS", *used) > 450
 
 
 def test_volatile_ttl_evicts_what_expires_soonest(start):
@@ -105,6 +107,5 @@ def test_deleting_everything_gives_memory_back(start):
     full = db.resident_bytes()
     assert full - empty > 100_000_000
     db.call("FLUSHALL")
-    from support import eventually
     eventually(lambda: db.resident_bytes() - empty < (full - empty) / 4,
                lambda: f"memory given back: {db.resident_bytes() - empty} of {full - empty} bytes are still held")
