@@ -101,7 +101,7 @@ extension Engine {
 
     func move(_ c: Invocation) {
         guard let target = c.integer(2) else { return }
-        guard target >= 0, target < Int64(databaseCount) else { return c.reply.error("ERR value is out of range") }
+        guard target >= 0, target < Int64(databaseCount) else { return c.reply.error("ERR DB index is out of range") }
         guard Int(target) != c.database else { return c.reply.error("ERR source and destination objects are the same") }
         guard findSlot(c.database, c.key, c.hash) != nil, findSlot(Int(target), c.key, c.hash) == nil else {
             return c.reply.integer(0)

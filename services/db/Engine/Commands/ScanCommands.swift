@@ -44,6 +44,13 @@ struct ScanOptions {
         if let pattern, pattern.count == 1, pattern[0] == UInt8(ascii: "*") { self.pattern = nil }
     }
 
+    /// Redis looks at the cursor first, then at the key, and at the options last.
+    static func hasCursor(_ c: Invocation, _ index: Int) -> Bool {
+        if UInt64(c[index].string) != nil { return true }
+        c.reply.error(ErrorText.invalidCursor)
+        return false
+    }
+
     func matches(_ text: ByteView) -> Bool {
         guard let pattern else { return true }
         return matchesGlob(pattern, text)
