@@ -67,8 +67,8 @@ class Writer(threading.Thread):
                 time.sleep(0.005)  # a client's usual back-off between attempts, not a wait for a condition
 
     def first_accepted_after(self, moment):
-        """Seconds from the moment to the end of the first write begun after it; None if there is none yet."""
-        return next((end - moment for begin, end in self.accepted_since(moment)), None)
+        """When the first write begun after the moment was acknowledged; None if there is none yet."""
+        return next((end for begin, end in self.accepted_since(moment)), None)
 
     def accepted_since(self, moment):
         """The writes begun after the moment, earliest first."""
@@ -167,8 +167,9 @@ def one_failover(cluster, tag, mappings, seconds):
         old = cluster.primary()
         killed_at = time.monotonic()
         old.process.kill()
+        dead_at = time.monotonic()  # what is acknowledged from here on, the old primary has not done
         wait_until(lambda: listener.first_after(killed_at) is not None
-                   and all(writer.first_accepted_after(killed_at) is not None for writer in writers), RECOVERY_SECONDS,
+                   and all(writer.first_accepted_after(dead_at) is not None for writer in writers), RECOVERY_SECONDS,
                    lambda: f"no recovery within {RECOVERY_SECONDS} s: switch {listener.first_after(killed_at)}, last failures "
                    + "; ".join(f"{w.name}: {w.failures[-1][1] if w.failures else 'none'}" for w in writers))
         time.sleep(seconds)
@@ -187,7 +188,7 @@ def one_failover(cluster, tag, mappings, seconds):
         pairs = [(f"{writer.name}:{number}", str(number)) for number in writer.acknowledged]
         gap = max((later[1] - earlier[1] for earlier, later in zip(writer.accepted, writer.accepted[1:])), default=0)
         result["writers"][writer.name.removesuffix(tag)] = {
-            "first": writer.first_accepted_after(killed_at), "acknowledged": len(writer.acknowledged),
+            "first": writer.first_accepted_after(dead_at) - killed_at, "acknowledged": len(writer.acknowledged),
             "refused": len(writer.failures), "lost": len(missing_of(client, pairs)), "gap": gap,
             "errors": sorted({text.split(":")[0] for _, text in writer.failures}),
         }
