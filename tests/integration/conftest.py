@@ -10,6 +10,9 @@ from support import Server
 
 _numbers = itertools.count()
 
+# DSSM_TEST_STOCK=1 runs the tests against redis-server: a way to see whether a test asks for what Redis does.
+DEFAULT_KIND = "redis" if os.environ.get("DSSM_TEST_STOCK") else "ours"
+
 
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory):
@@ -23,14 +26,14 @@ class Starter:
     def __init__(self, folder, certificates):
         self.folder, self.certificates, self.servers = folder, certificates, []
 
-    def make(self, kind="ours", tls=False, certificates=None, **settings):
+    def make(self, kind=DEFAULT_KIND, tls=False, certificates=None, **settings):
         """A server that is not started yet."""
         files = certificates or (self.certificates if tls else None)
         server = Server(kind, self.folder / f"{kind}-{next(_numbers)}", files, settings)
         self.servers.append(server)
         return server
 
-    def __call__(self, kind="ours", tls=False, certificates=None, **settings):
+    def __call__(self, kind=DEFAULT_KIND, tls=False, certificates=None, **settings):
         return self.make(kind, tls, certificates, **settings).start()
 
     def stop(self):

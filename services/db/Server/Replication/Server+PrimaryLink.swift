@@ -18,7 +18,7 @@ extension Server {
     /// Follows `host:port`, or becomes a primary with nil.
     func follow(_ target: (host: String, port: Int)?) {
         guard let target else { return promote() }
-        if let primary, primary.host == target.host, primary.port == target.port { return }
+        if let primary, !primary.isFenced, primary.host == target.host, primary.port == target.port { return }
         endPrimaryLink("following another primary")
         unblockAllForReplica()
         settings.replicaOf = target
@@ -69,6 +69,20 @@ extension Server {
         }
     }
 
+    /// Stops following the primary until the next REPLICAOF, so that this replica's acknowledgements cannot complete a quorum of
+    /// a primary that is being replaced.
+    ///
+    /// - Returns: the offset up to which this replica has the stream.
+    func fence(epoch: Int64) -> Int64 {
+        guard let link = primary else { return history.offset }
+        if !link.isFenced {
+            link.isFenced = true
+            endPrimaryLink("fenced by a sentinel, epoch \(epoch)")
+            log.notice("fenced", "Stopped following \(link.host):\(link.port) for epoch \(epoch) at offset \(history.offset)")
+        }
+        return history.offset
+    }
+
     private func endPrimaryLink(_ reason: String) {
         guard let link = primary else { return }
         if let retry = link.retry { reactor.cancel(retry) }
@@ -88,7 +102,7 @@ extension Server {
     // MARK: Connecting
 
     func connectToPrimary() {
-        guard let link = primary, case .idle = link.state else { return }
+        guard let link = primary, !link.isFenced, case .idle = link.state else { return }
         log.notice("primary-connect", "Connecting to MASTER \(link.host):\(link.port)")
         link.state = .connecting
         link.connection = reactor.connect(
@@ -158,7 +172,8 @@ extension Server {
         case .capabilities: send(["REPLCONF", "capa", "eof", "capa", "psync2"])
         case .psync:
             // Our own history can be continued if the primary knows it: after a lost link, a restart or a failover.
-            let canContinue = history.offset > 0
+            // One that nobody has followed yet has a history that nobody else can know.
+            let canContinue = backlog != nil || history.offset > 0
             link.askedFor = canContinue ? (history.id, history.offset + 1) : ("?", -1)
             log.notice(
                 "psync", "Trying a partial resynchronization (request \(link.askedFor.id):\(link.askedFor.offset))")
@@ -314,6 +329,7 @@ extension Server {
         if let problem {
             log.warning("sync-failed", "Failed to load the snapshot of the master: \(problem)")
             history.offset = 0
+            backlog = nil
             link.state = .idle
             if let connection = link.connection { connection.close(.local("snapshot refused")) }
             link.connection = nil
