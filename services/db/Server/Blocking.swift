@@ -64,7 +64,7 @@ extension Server {
             command.timer = reactor.schedule(after: plan.timeoutMilliseconds) { [unowned self] in
                 guard client.details.blocking === command else { return }
                 unblock(client)
-                command.timeoutReply(client.reply)
+                command.timeoutReply(lateReply(client))
                 resume(client)
             }
         }
@@ -147,6 +147,13 @@ extension Server {
         }
     }
 
+    /// Where the reply of a command goes that had to wait: nowhere after CLIENT REPLY OFF.
+    func lateReply(_ client: Client) -> ReplyWriter {
+        guard client.has(.replyOff) else { return client.reply }
+        scratchOutput.removeAll()
+        return ReplyWriter(scratchOutput)
+    }
+
     private func serve(_ key: WatchedKey) {
         for client in blocked.byKey[key] ?? [] {
             guard let command = client.details.blocking else { continue }
@@ -154,7 +161,7 @@ extension Server {
             withViews(command.arguments) { views, count in
                 let hash = command.shape.firstKey > 0 ? engine.hash(views[Int(command.shape.firstKey)]) : 0
                 let invocation = Invocation(
-                    arguments: views, count: count, hash: hash, database: key.database, reply: client.reply)
+                    arguments: views, count: count, hash: hash, database: key.database, reply: lateReply(client))
                 served = engine.tryServeBlocking(command.shape.id, invocation)
             }
             guard served else { continue }

@@ -55,11 +55,14 @@ extension Server {
 
     private func executeSilently(_ command: BatchedCommand, _ arguments: UnsafeMutablePointer<ByteView>) {
         let client = command.client
+        let skips = client.has(.replySkipNext)
         client.remove(.replySkipNext)
         let reply = ReplyWriter(scratchOutput, isRESP3: client.state.pointee.isRESP3)
         executeChecked(
             client, command.shape, arguments, command.argumentCount, command.hash, reply, command.raw)
         scratchOutput.removeAll()
+        // Held back by a pause, it will come here again: the reply to skip is still its own.
+        if skips, client.has(.blocked), client.details.blocking == nil { client.insert(.replySkipNext) }
     }
 
     /// Checks in Redis's order: known, arity, authentication, memory, role, pub/sub, loading; then queues or runs.
@@ -98,7 +101,8 @@ extension Server {
             arguments: arguments, count: count, hash: hash, database: client.database, reply: reply)
         engine.state.pointee.noTouch = client.has(.noTouch) && shape.id != .touch
         commandCalls[Int(shape.id.rawValue)] &+= 1
-        if !monitors.isEmpty { feedMonitors(client, shape, arguments, count) }
+        // EXEC is shown after what it executes.
+        if !monitors.isEmpty, shape.id != .exec { feedMonitors(client, shape, arguments, count) }
         executeTimed(client, shape, invocation, raw)
         engine.state.pointee.noTouch = false
     }

@@ -43,7 +43,7 @@ extension Engine {
                 found += 1
             }
         }
-        c.reply.insertArrayHeader(found, at: c.reply.out.end - (c.reply.out.count - start))
+        c.reply.insertArrayHeader(found, after: start)
     }
 
     func randomKey(_ c: Invocation) {

@@ -82,7 +82,7 @@ extension Engine {
             }
             steps -= 1
         } while cursor != 0 && visited < options.count && steps > 0
-        c.reply.insertArrayHeader(elements, at: out.end - (out.count - start))
+        c.reply.insertArrayHeader(elements, after: start)
         insertCursor(c, cursor, elementBytes: out.count - start)
     }
 
@@ -91,7 +91,7 @@ extension Engine {
         let out = c.reply.out
         let start = out.count
         let elements = emit()
-        c.reply.insertArrayHeader(elements, at: out.end - (out.count - start))
+        c.reply.insertArrayHeader(elements, after: start)
         insertCursor(c, 0, elementBytes: out.count - start)
     }
 

@@ -59,10 +59,12 @@ extension Server {
                 let invocation = Invocation(
                     arguments: views, count: count, hash: hash, database: client.database, reply: c.reply)
                 commandCalls[Int(command.shape.id.rawValue)] &+= 1
+                if !monitors.isEmpty { feedMonitors(client, command.shape, views, count) }
                 run(client, command.shape, invocation, ByteView(emptyByteBase, 0))
             }
         }
         engine.state.pointee.stream.endTransaction()
+        if !monitors.isEmpty { feedMonitors(client, c.shape, c.invocation.arguments, c.count) }
     }
 
     /// Calls `body` with views of byte arrays, each with eight readable bytes after it, as the command table wants.
@@ -100,6 +102,9 @@ extension Server {
         if c.client.has(.inTransaction) { return c.reply.error("ERR WATCH inside MULTI is not allowed") }
         for index in 1..<c.count {
             let key = WatchedKey(database: c.client.database, key: c[index].array)
+            // A key whose time has come is watched as the absent key that it is.
+            engine.expireIfDue(c.client.database, c[index])
+            if !engine.state.pointee.events.isEmpty { serveEvents() }
             if c.client.details.watched.contains(key) { continue }
             c.client.details.watched.append(key)
             watchers[key, default: []].insert(c.client)
