@@ -110,6 +110,17 @@ def test_always_loses_nothing_while_the_log_is_rewritten(folder):
                 assert missing(client, prefix, count) == [], f"round {round_}, seed {SEED}"
 
 
+def test_a_rewritten_log_names_the_database_again(folder):
+    with Process(folder, **ALWAYS) as process, process.client(db=3) as client:
+        client.set("before", 1)
+        client.bgrewriteaof()
+        wait_rewritten(client, 1)
+        client.set("after", 1)
+        process.kill()
+    with Process(folder, **ALWAYS) as process, process.client(db=3) as client:
+        assert client.exists("before", "after") == 2
+
+
 def test_everysec_loses_at_most_the_last_two_seconds(folder):
     with Process(folder, appendonly="yes", appendfsync="everysec") as process:
         writers = [Writer(process, f"w{index}") for index in range(2)]

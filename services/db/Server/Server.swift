@@ -259,6 +259,8 @@ extension Server: ReactorHandler {
     }
 
     public func process(_ ready: UnsafeBufferPointer<Connection>) {
+        // The last snapshot is written and the log closed: what comes now would be lost.
+        if persistence.isEnded { return }
         processClients(ready)
         for connection in ready where connection.isOpen && connection.tag >= ConnectionTag.http {
             if connection.tag == ConnectionTag.http { answerHTTP(connection) } else { primaryLinkReceived(connection) }
