@@ -68,7 +68,8 @@ let package = Package(
         library(
             "DatabaseServer", path: "services/db/Server",
             [
-                "DatabaseEngine", "DatabasePersistence", "DatabaseReplication", "CLinux", "ByteStorage", "RESP", "Reactor",
+                "DatabaseEngine", "DatabasePersistence", "DatabaseReplication", "CLinux", "ByteStorage", "RESP",
+                "Reactor",
                 "TLS", "Configuration", "Telemetry", logging,
             ]),
         executable("dssm-db", path: "services/db/Main", ["DatabaseServer", "Configuration", "Telemetry"]),
@@ -104,7 +105,9 @@ let package = Package(
         unitTests("DatabaseEngine", ["ByteStorage", "RESP"]),
         unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage", "Compression"]),
         unitTests("DatabaseReplication", ["ByteStorage"]),
-        unitTests("DatabaseServer", ["DatabaseEngine", "DatabaseReplication", "Reactor", "Telemetry"]),
+        unitTests(
+            "DatabaseServer",
+            ["ByteStorage", "CLinux", "DatabaseEngine", "DatabaseReplication", "RESP", "Reactor", "Telemetry"]),
         unitTests("SentinelCore"),
         unitTests("SentinelServer", ["SentinelCore", "ByteStorage", "RESP", "Reactor", "Configuration", "Telemetry"]),
         unitTests("CertificateIssuing", ["TLS"]),

@@ -2,11 +2,15 @@
 #pragma once
 #include <openssl/bio.h>
 #include <openssl/bn.h>
+#include <openssl/core_dispatch.h>
+#include <openssl/core_names.h>
 #include <openssl/dh.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
+#include <openssl/provider.h>
 #include <openssl/rand.h>
 #include <openssl/rsa.h>
 #include <openssl/ssl.h>
@@ -56,6 +60,24 @@ static inline int co_err_reason(unsigned long e) { return ERR_GET_REASON(e); }
 // Keys and parameters.
 static inline EVP_PKEY *co_rsa_generate(unsigned bits) { return EVP_RSA_gen(bits); }
 static inline EVP_PKEY *co_ec_generate(const char *curve) { return EVP_EC_gen(curve); }
+
+static inline void co_free(void *memory) { OPENSSL_free(memory); }
+typedef int (*co_param_callback)(const OSSL_PARAM params[], void *arg);
+// A copy of a key pair or of parameters in another library context; NULL when that does not know the kind of key.
+static inline EVP_PKEY *co_copy_key(OSSL_LIB_CTX *to, EVP_PKEY *key, int is_pair) {
+    int selection = is_pair ? EVP_PKEY_KEYPAIR : EVP_PKEY_KEY_PARAMETERS;
+    OSSL_PARAM *values = 0;
+    EVP_PKEY *copy = 0;
+    const char *type = EVP_PKEY_get0_type_name(key);
+    EVP_PKEY_CTX *context = type ? EVP_PKEY_CTX_new_from_name(to, type, 0) : 0;
+    if (context && EVP_PKEY_todata(key, selection, &values) == 1 && EVP_PKEY_fromdata_init(context) == 1)
+        EVP_PKEY_fromdata(context, &copy, selection, values);
+    // The values may be secret.
+    for (OSSL_PARAM *value = values; value && value->key; value++) OPENSSL_cleanse(value->data, value->data_size);
+    OSSL_PARAM_free(values);
+    EVP_PKEY_CTX_free(context);
+    return copy;
+}
 
 // Stacks of certificates and alternative names.
 static inline STACK_OF(X509) *co_x509_stack(void) { return sk_X509_new_null(); }

@@ -21,9 +21,10 @@ public final class TLSContext: @unchecked Sendable {
 
     /// Loads and checks everything that `settings` names.
     public init(settings: TLSSettings, role: TLSSettings.Role) throws(TLSError) {
-        let authorities: [Certificate] = settings.caFile.isEmpty ? [] : try Certificate.loadAll(settings.caFile)
+        let authorities: [Certificate] = settings.caFile.isEmpty ? [] : try Self.loadCertificates(settings.caFile)
         let identity = try Self.loadIdentity(settings, role)
-        guard let context = SSL_CTX_new(role == .server ? TLS_server_method() : TLS_client_method()) else {
+        let method = role == .server ? TLS_server_method() : TLS_client_method()
+        guard let context = SSL_CTX_new_ex(HandshakeLibrary.context, nil, method) else {
             throw TLSError(.library, "cannot make a TLS context: \(ErrorQueue.take(or: "out of memory"))")
         }
         let verifier = PeerVerifier(role: role, authorities: authorities)
@@ -85,7 +86,7 @@ extension TLSContext {
         guard !files.certificate.isEmpty else {
             throw TLSError(.badSetting, "a key is set (\(files.key)) but no certificate for it")
         }
-        let chain = try Certificate.loadAll(files.certificate)
+        let chain = try loadCertificates(files.certificate)
         // A certificate file may hold its key too.
         let keyFile = files.key.isEmpty ? files.certificate : files.key
         let key = try PrivateKey.load(keyFile, password: files.password)
@@ -95,6 +96,11 @@ extension TLSContext {
                 file: keyFile)
         }
         return (chain, key, files.certificate)
+    }
+
+    /// A CA whose kind of key TLS does not take stays as it is: it matters only to peers that it signed.
+    private static func loadCertificates(_ path: String) throws(TLSError) -> [Certificate] {
+        try Certificate.loadAll(path).map { HandshakeLibrary.adopt($0) ?? $0 }
     }
 
     private static func configure(
@@ -137,8 +143,12 @@ extension TLSContext {
     private static func use(_ identity: Identity?, _ context: OpaquePointer) throws(TLSError) {
         guard let identity else { return }
         let file = identity.certificateFile
+        guard let key = HandshakeLibrary.adopt(key: identity.key.key, isPair: true) else {
+            throw TLSError(.badFile, "\(file): this kind of key is not supported", file: file)
+        }
+        defer { EVP_PKEY_free(key) }
         guard SSL_CTX_use_certificate(context, identity.chain[0].x509) == 1,
-            SSL_CTX_use_PrivateKey(context, identity.key.key) == 1
+            SSL_CTX_use_PrivateKey(context, key) == 1
         else { throw TLSError(.badFile, "\(file): \(ErrorQueue.take(or: "refused"))", file: file) }
         for link in identity.chain.dropFirst() where co_ctx_add_chain(context, link.x509) != 1 {
             throw TLSError(.badFile, "\(file): chain: \(ErrorQueue.take(or: "refused"))", file: file)
@@ -170,7 +180,11 @@ extension TLSContext {
     private static func useDHParameters(_ settings: TLSSettings, _ context: OpaquePointer) throws(TLSError) {
         let file = settings.dhParamsFile
         guard !file.isEmpty else { return co_ctx_dh_auto(context) }
-        let parameters = try DHParameters.load(file)
+        let loaded = try DHParameters.load(file)
+        defer { EVP_PKEY_free(loaded) }
+        guard let parameters = HandshakeLibrary.adopt(key: loaded, isPair: false) else {
+            throw TLSError(.badFile, "\(file): the parameters are of a kind that is not supported", file: file)
+        }
         guard SSL_CTX_set0_tmp_dh_pkey(context, parameters) == 1 else {
             EVP_PKEY_free(parameters)
             throw TLSError(.badFile, "\(file): \(ErrorQueue.take(or: "refused"))", file: file)

@@ -37,7 +37,8 @@ struct SentinelSimulationTests {
             }
         }
         times.sort()
-        print("kill to +switch-master in simulated ms: median \(times[times.count / 2]), worst \(times[times.count - 1])")
+        print(
+            "kill to +switch-master in simulated ms: median \(times[times.count / 2]), worst \(times[times.count - 1])")
         #expect(times[times.count / 2] < 150)
     }
 
@@ -82,6 +83,27 @@ struct SentinelSimulationTests {
             }
             guard isSettled, cluster.failures.isEmpty else {
                 Issue.record("\(cluster.report)")
+                return
+            }
+        }
+    }
+
+    @Test("An ordered failover of a primary that works loses nothing and takes less than half a second")
+    func handover() {
+        for seed in 6000..<6030 {
+            let cluster = SimulatedCluster(seed: UInt64(seed))
+            guard acquainted(cluster) else {
+                Issue.record("not acquainted: \(cluster.report)")
+                return
+            }
+            cluster.run(for: Milliseconds(cluster.random(1500)))
+            cluster.sentinels[cluster.random(3)].order(["SENTINEL", "FAILOVER", SimulatedCluster.primaryName])
+            let isSettled = cluster.run(until: cluster.now + 500) { cluster.switches.count == 3 && cluster.isSettled }
+            let promoted = cluster.databases.compactMap(\.promotedAtOffset)
+            guard isSettled, promoted.count == 1, cluster.databases[0].demotedAtOffset == promoted[0],
+                cluster.failures.isEmpty
+            else {
+                Issue.record("\(promoted) \(cluster.databases.map(\.demotedAtOffset)): \(cluster.report)")
                 return
             }
         }

@@ -170,8 +170,11 @@ final class SimulatedCluster {
 
     var report: String {
         "seed \(seed)\n" + (failures + log.suffix(120)).joined(separator: "\n") + "\n"
-            + databases.map { "\($0.endpoint) alive=\($0.isAlive) primary=\(String(describing: $0.primary)) up=\($0.isLinkUp)" }
+            + databases.map {
+                "\($0.endpoint) alive=\($0.isAlive) primary=\(String(describing: $0.primary)) up=\($0.isLinkUp)"
+            }
             .joined(separator: "\n") + "\n"
-            + sentinels.map { "\($0.endpoint) \(String(describing: $0.machine?.primaryStates))" }.joined(separator: "\n")
+            + sentinels.map { "\($0.endpoint) \(String(describing: $0.machine?.primaryStates))" }.joined(
+                separator: "\n")
     }
 }

@@ -18,6 +18,10 @@ final class SimulatedDatabase: SimulatedProcess {
     var priority = 100
     var supportsFencing = false
     var fencedEpoch: Epoch?
+    private(set) var pausedUntil: Milliseconds = 0
+    /// Offsets at its last change to a primary and to a replica.
+    private(set) var promotedAtOffset: Int64?
+    private(set) var demotedAtOffset: Int64?
     private var queued: [Int: [Command]] = [:]
     private var subscribers: Set<Int> = []
     private var waiting: [() -> Void] = []
@@ -68,7 +72,7 @@ final class SimulatedDatabase: SimulatedProcess {
     func step() {
         guard isAlive, !isPaused else { return }
         guard let primary else {
-            if cluster.random(2) == 0 { offset += 10 }
+            if cluster.random(2) == 0, cluster.now >= pausedUntil { offset += 10 }
             return
         }
         guard let source = cluster.databases.first(where: { $0.endpoint == primary }), source !== self,
@@ -138,10 +142,13 @@ final class SimulatedDatabase: SimulatedProcess {
         case .replicaOf(let target):
             fencedEpoch = nil
             guard target != primary else { return }
+            if target == nil { promotedAtOffset = offset } else if primary == nil { demotedAtOffset = offset }
             primary = target
             isLinkUp = false
             linkDownSince = cluster.now
             linkUpAt = cluster.now + Milliseconds(5 + cluster.random(60))
+        case .pauseWrites(let duration): pausedUntil = cluster.now + duration
+        case .unpause: pausedUntil = 0
         case .configRewrite: storedPrimary = primary
         case .clientKill(let type):
             let kind: LinkKind = type == "pubsub" ? .pubSub : .command

@@ -89,6 +89,12 @@ final class SimulatedSentinel: SimulatedProcess {
         for action in actions { action() }
     }
 
+    /// A command of an operator, whose answer does not matter.
+    func order(_ words: [String]) {
+        lastRequester += 1
+        handle(.request(RequesterID(rawValue: lastRequester), words))
+    }
+
     // MARK: Out of the state machine
 
     private func perform(_ actions: [Action]) {

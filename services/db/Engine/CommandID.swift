@@ -1,7 +1,7 @@
 /// The commands of the server, in the order of `commandRows`. The order of the raw values is an implementation detail.
 public enum CommandID: UInt16, CaseIterable, Sendable {
     case append, auth, bgrewriteaof, bgsave, blmove, blmpop, blpop, brpop, brpoplpush, bzmpop, bzpopmax, bzpopmin,
-        client, command, config, copy, dbsize, debug, decr, decrby, del, discard, echo, exec, exists, expire,
+        client, command, config, copy, dbsize, debug, decr, decrby, del, discard, dssm, echo, exec, exists, expire,
         expireat, expiretime, failover, flushall, flushdb, get, getdel, getex, getrange, getset, hdel, hello,
         hexists, hget, hgetall, hincrby, hincrbyfloat, hkeys, hlen, hmget, hmset, hrandfield, hscan, hset, hsetnx,
         hstrlen, hvals, incr, incrby, incrbyfloat, info, keys, lastsave, latency, lcs, lindex, linsert, llen,

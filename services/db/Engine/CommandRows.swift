@@ -30,6 +30,7 @@ let commandRows = """
     decrby 3 write,denyoom,fast 1 1 1 string 1.0.0 Subtracts a number from an integer value.
     del -2 write 1 -1 1 generic 1.0.0 Deletes keys.
     discard 1 noscript,loading,stale,fast,allow_busy 0 0 0 transactions 2.0.0 Drops the queued commands of a transaction.
+    dssm -2 admin,noscript,loading,stale,no_multi 0 0 0 server 7.2.0 Commands between the parts of dSSM (internal).
     echo 2 loading,stale,fast 0 0 0 connection 1.0.0 Returns its argument.
     exec 1 noscript,loading,stale,skip_slowlog 0 0 0 transactions 1.2.0 Executes the queued commands of a transaction.
     exists -2 readonly,fast 1 -1 1 generic 1.0.0 Counts which of the keys exist.

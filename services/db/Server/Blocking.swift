@@ -49,6 +49,7 @@ struct BlockedClients {
 extension Server {
     func block(_ c: CommandContext) {
         guard let plan = blockingPlan(c) else { return }
+        c.client.connection.state.pointee.isGated = true
         if engine.tryServeBlocking(c.shape.id, c.invocation) { return }
         // Inside a transaction nothing may wait: the command answers as if its time were over.
         if isExecutingTransaction { return plan.nilReply(c.reply) }
@@ -87,7 +88,8 @@ extension Server {
         case .blmove, .brpoplpush:
             timeoutIndex = c.count - 1
             keys = [c[1]]
-            nilReply = { $0.null() }
+            // The null array after a wait, the null string where nothing may wait: so Redis has it.
+            if isExecutingTransaction { nilReply = { $0.null() } }
         default:  // BLMPOP, BZMPOP: timeout numkeys key ...
             timeoutIndex = 1
             guard let count = parseInteger(c[2]), count > 0 else {

@@ -142,7 +142,12 @@ extension Server {
     /// Runs a command: the engine's, or one of the server's own.
     func run(_ client: Client, _ shape: CommandShape, _ invocation: Invocation, _ raw: ByteView) {
         client.details.lastCommand = shape.id
-        if engine.execute(shape, invocation, raw: raw.count > 0 ? raw : nil) { return }
+        if engine.execute(shape, invocation, raw: raw.count > 0 ? raw : nil) {
+            // From now on its replies may depend on data, so they wait for what makes data safe. A connection that only asks
+            // for INFO, PING or messages is never held up, or a sentinel would take a db for dead that waits for its disk.
+            client.connection.state.pointee.isGated = true
+            return
+        }
         let c = CommandContext(client: client, invocation: invocation, shape: shape, raw: raw)
         if runConnectionCommand(c) || runServerCommand(c) || runReplicationCommand(c) { return }
         invocation.reply.error(

@@ -42,6 +42,7 @@ extension Server: HealthSource {
     public func readinessProblem() -> String? {
         if isLoading { return "loading the dataset" }
         if isShuttingDown { return "shutting down" }
+        if let failure = persistence.logFailure { return "the append-only log cannot be written: \(failure)" }
         return replicationReadinessProblem()
     }
 

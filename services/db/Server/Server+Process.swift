@@ -132,6 +132,7 @@ extension Server {
             database: client.database, reply: client.reply)
         if shape.has(.fast) || shape.id == .set {
             if engine.execute(shape, invocation, raw: command.raw.count > 0 ? command.raw : nil) {
+                client.connection.state.pointee.isGated = true
                 if !engine.state.pointee.events.isEmpty { serveEvents() }
                 return
             }

@@ -18,6 +18,7 @@ extension Server {
             persistence.log?.append(view)
             feedReplication(view)
             streamOffset &+= UInt64(view.count)
+            noteForQuorum()
             buffer.removeAll()
             buffer.shrink(to: Server.keptStreamBytes)
         }
@@ -38,13 +39,14 @@ extension Server {
     /// Lets the replies go whose conditions are met. Call it whenever one of the conditions made progress.
     func updateReleasedTicket() {
         let log = settings.appendFsync == .always ? persistence.log : nil
-        let quorum: UInt64? = nil
+        let quorum: UInt64? = isQuorumDemanded ? self.quorum.reached : nil
         guard log != nil || quorum != nil else {
             reactor.turnTicket = 0
             if reactor.heldConnectionCount > 0 { reactor.releaseAll() }
             return
         }
-        reactor.turnTicket = streamOffset
+        // Replies of a turn in which no data could be seen wait for nothing but the client's own earlier replies.
+        reactor.turnTicket = isDataHidden ? 0 : streamOffset
         var released = streamOffset
         if let log { released = min(released, log.durableOffset) }
         if let quorum { released = min(released, quorum) }

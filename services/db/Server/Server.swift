@@ -75,6 +75,7 @@ public final class Server {
     var backlog: ReplicationBacklog?
     var replicas: [Client] = []
     var waitingClients: [WaitingClient] = []
+    var quorum = WriteQuorum()
     var fullSync: FullSync?
     /// Set on a replica.
     var primary: PrimaryLink?
@@ -134,6 +135,7 @@ public final class Server {
     func applySettings() {
         engine.state.pointee.settings = settings.engine
         engine.state.pointee.keyspaceEvents = settings.keyspaceEvents
+        updateEngineRole()
         requestParser = RequestParser(limits: RequestLimits(bulkBytes: settings.engine.maxStringBytes))
         updateLongWay()
     }
@@ -246,7 +248,6 @@ extension Server: ReactorHandler {
             if connection.isOpen { connection.output.append(reason) }
             return connection.closeAfterFlush(withinMilliseconds: 100)
         }
-        connection.state.pointee.isGated = true
         let client = Client.make(connection)
         if connection.tag == ConnectionTag.unixClient { client.insert(.unixSocket) }
         if !settings.password.isEmpty { client.insert(.needsAuthentication) }
@@ -290,8 +291,10 @@ extension Server: ReactorHandler {
         engine.setTime(reactor.now)
         // While data is loaded, turns come in the middle of it: nothing may expire yet.
         if isLoading { return endLoadingTurn() }
-        // In a pause the dataset stands still: a handover waits for replicas to reach its end.
-        isMoreExpiryDue = pause == nil && engine.expireDueKeys(budget: Server.expiryBudget)
+        // In a pause the dataset stands still: a handover waits for replicas to reach its end. And deletions would pile up for
+        // a log that cannot take them.
+        let mayExpire = pause == nil && persistence.logFailure == nil
+        isMoreExpiryDue = mayExpire && engine.expireDueKeys(budget: Server.expiryBudget)
         if !engine.state.pointee.events.isEmpty { serveEvents() }
         drainStream()
         walks.turn()
@@ -314,7 +317,7 @@ extension Server: ReactorHandler {
 
     public func idleMilliseconds() -> Int64? {
         if isMoreExpiryDue || walks.wantsTurn { return 0 }
-        if pause != nil { return nil }
+        if pause != nil || persistence.logFailure != nil { return nil }
         return engine.nextExpiryCheck.map { max(0, $0 - reactor.now) }
     }
 

@@ -14,6 +14,9 @@ public enum Command: Equatable, Sendable {
     case configRewrite
     case clientKill(type: String)
     case scriptKill
+    /// Lets writes wait, so that the replicas can catch up before a planned handover.
+    case pauseWrites(Milliseconds)
+    case unpause
     /// Makes a replica of ours stop following its primary under an epoch, without becoming a primary itself. Its reply
     /// is the offset up to which it has the stream. Only for a db that says `dssm_version` in INFO.
     case fence(Epoch)
@@ -41,6 +44,8 @@ public enum Command: Equatable, Sendable {
         case .configRewrite: ["CONFIG", "REWRITE"]
         case .clientKill(let type): ["CLIENT", "KILL", "TYPE", type]
         case .scriptKill: ["SCRIPT", "KILL"]
+        case .pauseWrites(let duration): ["CLIENT", "PAUSE", String(duration), "WRITE"]
+        case .unpause: ["CLIENT", "UNPAUSE"]
         case .fence(let epoch): ["DSSM", "FENCE", String(epoch)]
         }
     }

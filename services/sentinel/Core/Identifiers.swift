@@ -90,7 +90,8 @@ public func isPlausibleHost(_ text: String) -> Bool {
     guard !text.isEmpty, text.utf8.count <= 253 else { return false }
     if isNumericAddress(text) { return true }
     return text.utf8.allSatisfy { byte in
-        (byte >= 48 && byte <= 57) || (byte | 0x20 >= 97 && byte | 0x20 <= 122) || byte == 45 || byte == 46 || byte == 95
+        (byte >= 48 && byte <= 57) || (byte | 0x20 >= 97 && byte | 0x20 <= 122) || byte == 45 || byte == 46
+            || byte == 95
     }
 }
 
@@ -144,7 +145,9 @@ private func matchOne(_ pattern: [UInt8], _ position: Int, _ byte: UInt8) -> Int
         }
         var found = false
         while index < pattern.count, pattern[index] != UInt8(ascii: "]") {
-            if index + 2 < pattern.count, pattern[index + 1] == UInt8(ascii: "-"), pattern[index + 2] != UInt8(ascii: "]") {
+            if index + 2 < pattern.count, pattern[index + 1] == UInt8(ascii: "-"),
+                pattern[index + 2] != UInt8(ascii: "]")
+            {
                 let low = min(pattern[index], pattern[index + 2])
                 let high = max(pattern[index], pattern[index + 2])
                 if byte >= low && byte <= high { found = true }

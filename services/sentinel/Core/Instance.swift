@@ -131,6 +131,7 @@ struct Link {
         case opinion(askedEpoch: Epoch, asCandidate: Bool)
         case fence(Epoch)
         case replicaOf
+        case pause
         case subscribe
         case auth
         case other

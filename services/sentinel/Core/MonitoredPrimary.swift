@@ -70,7 +70,8 @@ extension MonitoredPrimary {
     /// The replica that the running failover promotes.
     var promoted: Instance? {
         switch failover?.phase {
-        case .sendReplicaOfNoOne(let instance), .waitPromotion(let instance), .reconfigureReplicas(let instance),
+        case .handOver(let instance), .sendReplicaOfNoOne(let instance), .waitPromotion(let instance),
+            .reconfigureReplicas(let instance),
             .updateConfiguration(let instance):
             instance
         default: nil
@@ -96,6 +97,8 @@ struct Failover {
         case fencing
         /// Fresh offsets of the replicas.
         case selectReplica
+        /// The chosen replica to have all that the primary has, whose writes wait (only if the primary still works).
+        case handOver(Instance)
         /// A link to the chosen replica.
         case sendReplicaOfNoOne(Instance)
         /// The chosen replica to say that it is a primary.
@@ -111,6 +114,7 @@ struct Failover {
             case .waitStart: "wait_start"
             case .fencing: "fencing"
             case .selectReplica: "select_slave"
+            case .handOver: "hand_over"
             case .sendReplicaOfNoOne: "send_slaveof_noone"
             case .waitPromotion: "wait_promotion"
             case .reconfigureReplicas: "reconf_slaves"
@@ -125,12 +129,14 @@ struct Failover {
     let isForced: Bool
     var phase = Phase.waitStart
     var phaseSince: Milliseconds
+    /// The primary has said that its writes wait.
+    var isPaused = false
     var lastPromotionOrder: Milliseconds = 0
 
     /// Whether a replica may have been told to become a primary already.
     var isBeyondReturn: Bool {
         switch phase {
-        case .waitStart, .fencing, .selectReplica, .sendReplicaOfNoOne: false
+        case .waitStart, .fencing, .selectReplica, .handOver, .sendReplicaOfNoOne: false
         case .waitPromotion, .reconfigureReplicas, .updateConfiguration: true
         }
     }

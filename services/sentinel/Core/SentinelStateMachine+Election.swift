@@ -94,7 +94,8 @@ extension SentinelStateMachine {
             guard age >= timing.forcedElectionPatience else {
                 return schedule(failover.startedAt + timing.forcedElectionPatience)
             }
-            return own == 1 ? winElection(group) : abortFailover(group, "-failover-abort-not-elected")
+            if own == 1 { return winElection(group) }
+            return waitForOwnVote(group, failover)
         }
         if currentEpoch > failover.epoch || group.leaderEpoch > failover.epoch {
             return abortFailover(group, "-failover-abort-not-elected")
@@ -107,6 +108,19 @@ extension SentinelStateMachine {
         } else {
             schedule(failover.startedAt + min(timing.electionTimeout, max(group.failoverTimeout, 100)))
         }
+    }
+
+    /// A forced failover needs no majority, but this sentinel's own vote in its epoch. A newcomer may not vote at once, and the
+    /// vote has to reach the disk.
+    private func waitForOwnVote(_ group: MonitoredPrimary, _ failover: Failover) {
+        let silentUntil = isNewcomer ? startedAt + timing.newcomerSilence : startedAt
+        if now < silentUntil { return schedule(silentUntil) }
+        if group.leaderEpoch < failover.epoch { vote(group, epoch: failover.epoch, for: myID) }
+        let limit = max(failover.startedAt, silentUntil) + timing.forcedElectionPatience + timing.electionTimeout
+        guard now < limit, group.leader == myID, group.leaderEpoch == failover.epoch else {
+            return abortFailover(group, "-failover-abort-not-elected")
+        }
+        schedule(limit)
     }
 
     private func winElection(_ group: MonitoredPrimary) {

@@ -1,7 +1,10 @@
 // Failover: what the elected leader does, step by step. Each step begins as soon as what it waits for is there.
 //
-//     waitStart -> [fencing] -> selectReplica -> sendReplicaOfNoOne -> waitPromotion -> reconfigureReplicas
-//               -> updateConfiguration
+//     waitStart -> [fencing] -> selectReplica -> [handOver] -> sendReplicaOfNoOne -> waitPromotion
+//               -> reconfigureReplicas -> updateConfiguration
+//
+// Handover (only when an operator orders the failover of a primary that works): its writes wait until the chosen replica
+// has everything, then the replica is promoted and the old primary told to follow it. Nothing is lost.
 //
 // Fencing (only with a write quorum N > 0): before offsets are read, at least R - N + 1 of the R replicas stop following
 // the old primary under this failover's epoch. The old primary can then gather at most N - 1 acknowledgements, so
@@ -18,6 +21,7 @@ extension SentinelStateMachine {
             case .waitStart: evaluateElection(group, failover)
             case .fencing: stepFencing(group, failover)
             case .selectReplica: stepSelection(group, failover)
+            case .handOver(let promoted): stepHandover(group, failover, promoted)
             case .sendReplicaOfNoOne(let promoted): stepOrder(group, failover, promoted)
             case .waitPromotion(let promoted): stepPromotion(group, failover, promoted)
             case .reconfigureReplicas(let promoted): stepReconfiguration(group, failover, promoted)
@@ -35,6 +39,9 @@ extension SentinelStateMachine {
         case .selectReplica:
             emit(.warning, "+failover-state-select-slave", group, group.primary)
             for replica in group.replicas { askInformation(replica) }
+        case .handOver(let promoted):
+            emit(.notice, "+failover-state-hand-over", group, promoted)
+            send(.pauseWrites(timing.handoverPatience * 2), to: group.primary, .pause)
         case .sendReplicaOfNoOne(let promoted):
             emit(.notice, "+failover-state-send-slaveof-noone", group, promoted)
         case .waitPromotion(let promoted): emit(.notice, "+failover-state-wait-promotion", group, promoted)
@@ -87,7 +94,35 @@ extension SentinelStateMachine {
             return abortFailover(group, "-failover-abort-no-good-slave", retryAfter: 500)
         }
         emit(.warning, "+selected-slave", group, chosen)
-        enter(group, .sendReplicaOfNoOne(chosen))
+        let isHandover = failover.isForced && !group.primary.isSubjectivelyDown && group.primary.isConnected
+        enter(group, isHandover ? .handOver(chosen) : .sendReplicaOfNoOne(chosen))
+    }
+
+    // MARK: Handover
+
+    private func stepHandover(_ group: MonitoredPrimary, _ failover: Failover, _ promoted: Instance) {
+        let primary = group.primary
+        // A primary that fails meanwhile is replaced like any other that fails.
+        if primary.isSubjectivelyDown || !primary.isConnected { return enter(group, .sendReplicaOfNoOne(promoted)) }
+        let since = failover.phaseSince
+        if failover.isPaused, primary.informationRefreshed != nil, (promoted.informationRefreshed ?? .min) >= since,
+            promoted.offset >= primary.offset
+        {
+            return enter(group, .sendReplicaOfNoOne(promoted))
+        }
+        guard now - since > timing.handoverPatience else { return schedule(since + timing.handoverPatience + 1) }
+        send(.unpause, to: primary, .other)
+        abortFailover(group, "-failover-abort-slave-timeout")
+    }
+
+    /// The primary's writes wait from here on: only what INFO says after this is its last offset.
+    func writesPaused(_ reply: Reply, _ group: MonitoredPrimary) {
+        guard case .handOver(let promoted) = group.failover?.phase else { return }
+        // An old version that cannot do it: promote without, as stock Redis Sentinel does.
+        if case .error = reply { return enter(group, .sendReplicaOfNoOne(promoted)) }
+        group.failover?.isPaused = true
+        group.primary.informationRefreshed = nil
+        if send(.info, to: group.primary, .information) { group.primary.informationAsked = now }
     }
 
     /// The replica to promote: lowest priority number, then highest offset, then smallest run id.
@@ -103,7 +138,8 @@ extension SentinelStateMachine {
     /// have the highest offset. Only a primary of former times may not.
     private func isPromotable(_ group: MonitoredPrimary, _ replica: Instance) -> Bool {
         guard !replica.isSubjectivelyDown, replica.isConnected, replica.priority != 0,
-            !replica.isFormerPrimary, now - replica.lastAvailable <= timing.pingPeriod * 5, let refreshed = replica.informationRefreshed
+            !replica.isFormerPrimary, now - replica.lastAvailable <= timing.pingPeriod * 5,
+            let refreshed = replica.informationRefreshed
         else { return false }
         let validity = group.primary.isSubjectivelyDown ? timing.pingPeriod * 5 : timing.informationPeriod * 3
         guard now - refreshed <= validity else { return false }
@@ -163,6 +199,10 @@ extension SentinelStateMachine {
         emit(.warning, "+promoted-slave", group, promoted)
         emitSwitch(group, to: promoted.endpoint)
         enter(group, .reconfigureReplicas(promoted))
+        // After a handover, and when the old primary has come back in time: every write that it takes now is lost.
+        if !group.primary.isSubjectivelyDown, orderReplicaOf(group.primary, promoted), failover.isForced {
+            send(.unpause, to: group.primary, .other)
+        }
         markChanged()
         publishHelloToAll(group)
     }

@@ -64,7 +64,9 @@ extension SentinelStateMachine {
     /// - Returns: false if the text is not a hello message.
     func receiveHello(_ text: String) -> Bool {
         guard let hello = HelloMessage(text) else { return false }
-        guard hello.runID != myID, let group = groups.first(where: { $0.name == hello.primaryName }) else { return true }
+        guard hello.runID != myID, let group = groups.first(where: { $0.name == hello.primaryName }) else {
+            return true
+        }
         guard let sentinel = findOrAdd(hello, group) else { return true }
         sentinel.lastHello = now
         sentinel.claimed = (hello.configEpoch, hello.primary)

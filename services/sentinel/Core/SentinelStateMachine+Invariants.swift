@@ -39,7 +39,8 @@ extension SentinelStateMachine {
                 if let promoted = group.promoted {
                     check(group.replicas.contains { $0 === promoted }, "the promoted replica is not a replica")
                 }
-                if case .waitStart = failover.phase {} else if !failover.isBeyondReturn {
+                if case .waitStart = failover.phase {
+                } else if !failover.isBeyondReturn {
                     check(
                         group.leader == myID && group.leaderEpoch == failover.epoch,
                         "leads a failover in an epoch in which it has voted for another")

@@ -202,6 +202,8 @@ extension SentinelStateMachine {
             switch failover.phase {
             case .selectReplica where instance.kind == .replica:
                 return (instance.informationRefreshed ?? .min) < failover.phaseSince ? 0 : timing.busyInformationPeriod
+            case .handOver(let promoted) where promoted === instance || group.primary === instance:
+                return timing.failoverInformationPeriod
             case .waitPromotion(let promoted) where promoted === instance:
                 return timing.failoverInformationPeriod
             case .reconfigureReplicas where instance.kind == .replica:
@@ -254,6 +256,7 @@ extension SentinelStateMachine {
             receivedOpinion(reply, from: instance, owner.group, asCandidate ? epoch : nil)
         case .fence(let epoch):
             if let offset = reply.integerValue { instance.fenced = (epoch, offset) }
+        case .pause: writesPaused(reply, owner.group)
         case .replicaOf, .auth:
             if case .error(let text) = reply {
                 emit(.warning, kind == .auth ? "-auth-failed" : "-command-failed", owner.group, instance, " \(text)")

@@ -76,7 +76,8 @@ extension SentinelStateMachine {
     func executeConfig(_ arguments: [String]) -> Reply {
         switch arguments[0].lowercased() {
         case "get" where arguments.count >= 2: return getGlobal(Array(arguments.dropFirst()))
-        case "set" where arguments.count >= 3 && arguments.count % 2 == 1: return setGlobal(Array(arguments.dropFirst()))
+        case "set" where arguments.count >= 3 && arguments.count % 2 == 1:
+            return setGlobal(Array(arguments.dropFirst()))
         default:
             return .error("ERR Only SENTINEL CONFIG GET <option> / SET <option> <value> are supported.")
         }

@@ -195,7 +195,9 @@ extension SentinelServer {
     // MARK: Answers
 
     func respond(_ requester: RequesterID, _ reply: Reply) {
-        guard let answer = requesters.removeValue(forKey: requester), let client = clients[answer.client] else { return }
+        guard let answer = requesters.removeValue(forKey: requester), let client = clients[answer.client] else {
+            return
+        }
         fill(client, answer.slot) { Self.write(reply, $0) }
     }
 

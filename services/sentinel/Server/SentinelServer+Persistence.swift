@@ -19,7 +19,8 @@ extension SentinelServer {
     ]
 
     /// The new text of the file.
-    static func rewritten(_ existing: [UInt8], _ directives: [SentinelDirective]) throws(ConfigurationError) -> [UInt8] {
+    static func rewritten(_ existing: [UInt8], _ directives: [SentinelDirective]) throws(ConfigurationError) -> [UInt8]
+    {
         var rewriter = try ConfigurationRewriter(existing: existing, prefixes: ["sentinel"])
         var byName: [String: [[[UInt8]]]] = [:]
         for directive in directives {

@@ -92,7 +92,7 @@ extension SentinelServer {
                 ("forward_waiting_clients", "\(forwarder.waiting.count)"),
                 ("forward_waiting_bytes", "\(forwarder.waitingBytes)"),
                 ("forwarded_commands", "\(forwarder.forwardedCommands)"),
-                ("forward_repeated_reads", "\(forwarder.repeatedReads)"),
+                ("forward_repeated_commands", "\(forwarder.repeatedCommands)"),
                 ("forward_uncertain_commands", "\(forwarder.uncertainWrites)"),
                 ("forward_refused_commands", "\(forwarder.refusedCommands)"),
             ])
@@ -139,7 +139,7 @@ extension SentinelServer: HealthSource {
         text.counter("dssm_error_replies_total", "Replies that were errors.", statistics.errorReplies)
         text.counter("dssm_tls_failures_total", "Failed TLS handshakes.", statistics.tlsFailures)
         text.counter("dssm_forwarded_commands_total", "Commands sent to the primary.", forwarder.forwardedCommands)
-        text.counter("dssm_forward_repeated_reads_total", "Reads sent again.", forwarder.repeatedReads)
+        text.counter("dssm_forward_repeated_commands_total", "Commands sent again.", forwarder.repeatedCommands)
         text.counter(
             "dssm_forward_uncertain_commands_total", "Commands whose link broke before the reply.",
             forwarder.uncertainWrites)
@@ -161,12 +161,16 @@ extension SentinelServer: HealthSource {
             text.family(name, .gauge, help)
             for state in states { text.sample(Int64(value(state)), [("name", state.name)]) }
         }
-        gauge("dssm_sentinel_primary_ok", "Whether the primary is up in this sentinel's view.") { $0.status == "ok" ? 1 : 0 }
+        gauge("dssm_sentinel_primary_ok", "Whether the primary is up in this sentinel's view.") {
+            $0.status == "ok" ? 1 : 0
+        }
         gauge("dssm_sentinel_replicas", "Known replicas.") { $0.replicas }
         gauge("dssm_sentinel_usable_replicas", "Replicas that are up and linked to the primary.") { $0.usableReplicas }
         gauge("dssm_sentinel_sentinels", "Known sentinels, this one included.") { $0.sentinels }
         gauge("dssm_sentinel_usable_sentinels", "Sentinels that are up, this one included.") { $0.usableSentinels }
-        gauge("dssm_sentinel_failover_in_progress", "Whether this sentinel leads a failover.") { $0.isFailingOver ? 1 : 0 }
+        gauge("dssm_sentinel_failover_in_progress", "Whether this sentinel leads a failover.") {
+            $0.isFailingOver ? 1 : 0
+        }
         gauge("dssm_sentinel_config_epoch", "Epoch of the configuration.") { Int(clamping: $0.configEpoch) }
     }
 }

@@ -34,7 +34,8 @@ extension SentinelServer {
             useTLS(server: server, client: client)
             log.event(.notice, "tls-reloaded", "TLS certificates reloaded")
         case .failed(let error):
-            log.event(.warning, "tls-reload-failed", "The changed TLS files cannot be used, the old ones stay: \(error)")
+            log.event(
+                .warning, "tls-reload-failed", "The changed TLS files cannot be used, the old ones stay: \(error)")
         }
     }
 

@@ -89,7 +89,8 @@ public final class SentinelServer {
         self.sink = sink
         log = Logger(sink)
         machine = SentinelStateMachine(
-            configuration: settings.sentinel, listenPort: settings.announcedPort, seed: UInt64.random(in: .min ... .max),
+            configuration: settings.sentinel, listenPort: settings.announcedPort,
+            seed: UInt64.random(in: .min ... .max),
             now: Reactor.monotonicMilliseconds())
         if !settings.password.isEmpty { machine.peerPassword = settings.password }
         startedAt = Reactor.monotonicMilliseconds()

@@ -94,6 +94,16 @@ struct ListSortTests {
         #expect(run("SORT h") == "-WRONGTYPE Operation against a key holding the wrong kind of value")
     }
 
+    @Test("Sorted sets are sorted by member, and come in the order of their scores when no order is asked for")
+    func sortedSets() {
+        run("ZADD z 3 10 2 9 1 100")
+        #expect(run("SORT z") == "[9 10 100]")
+        #expect(run("SORT z ALPHA DESC") == "[9 100 10]")
+        #expect(run("SORT z BY nosort") == "[100 9 10]")
+        #expect(run("SORT z BY nosort DESC LIMIT 0 2 STORE l") == ":2")
+        #expect(run.elements("l") == ["10", "9"])
+    }
+
     @Test(
         "Words that are no options are refused",
         arguments: ["LIMIT 1", "BY", "GET", "STORE", "UP", "ASC x", "LIMIT 0 1 2"])

@@ -385,10 +385,11 @@ import Testing
             writer.pending.append(request("SET", "\(turn)", value))
             let position = writer.flush(.always, nowMilliseconds: 0)
             var failing = false
-            #expect(eventually {
-                if case .failing(let error) = writer.status { failing = error.errorNumber == ENOSPC }
-                return failing || writer.durable >= position
-            })
+            #expect(
+                eventually {
+                    if case .failing(let error) = writer.status { failing = error.errorNumber == ENOSPC }
+                    return failing || writer.durable >= position
+                })
             if failing { break }
             acknowledged += 1
         }

@@ -57,11 +57,12 @@ import Testing
         let (before, _) = try loadAll()
         #expect(before.commands == [["SELECT", "0"], ["SET", "a", "1"], ["RPUSH", "l", "x", "y"], ["INCR", "a"]])
         _ = try redis.command("BGREWRITEAOF")
-        #expect(eventually {
-            guard case .bulk(let info?)? = try? redis.command("INFO", "persistence") else { return false }
-            let text = String(decoding: info, as: UTF8.self)
-            return text.contains("aof_rewrite_in_progress:0") && text.contains("aof_rewrite_scheduled:0")
-        })
+        #expect(
+            eventually {
+                guard case .bulk(let info?)? = try? redis.command("INFO", "persistence") else { return false }
+                let text = String(decoding: info, as: UTF8.self)
+                return text.contains("aof_rewrite_in_progress:0") && text.contains("aof_rewrite_scheduled:0")
+            })
         _ = try redis.command("SET", "after", "1")
         let (sink, report) = try loadAll()
         #expect(report.files == 2 && report.cut == nil)

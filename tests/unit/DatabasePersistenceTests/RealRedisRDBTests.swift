@@ -69,12 +69,14 @@ import Testing
     }
 
     func withoutAccessData(_ model: Model) -> Model {
-        model.mapValues { $0.mapValues { entry in
-            var entry = entry
-            entry.metadata.idleSeconds = nil
-            entry.metadata.accessFrequency = nil
-            return entry
-        } }
+        model.mapValues {
+            $0.mapValues { entry in
+                var entry = entry
+                entry.metadata.idleSeconds = nil
+                entry.metadata.accessFrequency = nil
+                return entry
+            }
+        }
     }
 
     @Test("redis-server loads what we write", arguments: [false, true]) func theyLoadOurs(compressed: Bool) throws {

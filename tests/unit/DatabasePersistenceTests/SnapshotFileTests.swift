@@ -74,12 +74,14 @@ import Testing
         save(5, to: file)
         _ = file.wait()
         #expect(folder.read("dump.rdb").suffix(9) == [255, 0, 0, 0, 0, 0, 0, 0, 0])
-        #expect(try load().1 == { () -> RDBSummary in
-            var summary = RDBSummary()
-            summary.version = 11
-            summary.keys = 5
-            return summary
-        }())
+        #expect(
+            try load().1
+                == { () -> RDBSummary in
+                    var summary = RDBSummary()
+                    summary.version = 11
+                    summary.keys = 5
+                    return summary
+                }())
     }
 
     @Test("Without a final path the file stays under its temporary name") func temporaryOnly() throws {
@@ -141,7 +143,11 @@ import Testing
             #expect(mkdir(folder.path("dump.rdb"), 0o700) == 0)
         }
         let counter = Counter()
-        let file = try start { $0.calls = faults.calls } notify: { counter.add() }
+        let file = try start {
+            $0.calls = faults.calls
+        } notify: {
+            counter.add()
+        }
         save(3000, to: file)
         guard case .failed(let error) = file.wait() else {
             Issue.record("\(file.state)")

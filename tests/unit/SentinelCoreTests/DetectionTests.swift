@@ -74,7 +74,9 @@ struct DetectionTests {
         #expect(harness.payloads("+sentinel") == ["sentinel \(b) 10.0.1.2 26379 @ dssm 10.0.0.1 6379"])
         harness.hello(from: "b", at: Endpoint("10.0.1.9", 26379))
         #expect(
-            harness.payloads("+sentinel-address-switch") == ["master dssm 10.0.0.1 6379 ip 10.0.1.9 port 26379 for \(b)"])
+            harness.payloads("+sentinel-address-switch") == [
+                "master dssm 10.0.0.1 6379 ip 10.0.1.9 port 26379 for \(b)"
+            ])
         harness.hello(from: "c", at: Endpoint("10.0.1.9", 26379))
         #expect(harness.types("-dup-sentinel", "+sentinel").suffix(2) == ["-dup-sentinel", "+sentinel"])
         #expect(harness.machine.primaryStates.first?.sentinels == 2)

@@ -69,7 +69,8 @@ struct ElectionTests {
     func nonsense() {
         let harness = MachineHarness()
         harness.start()
-        for words in ["10.0.0.1 x 1 *", "10.0.0.1 6379 99999999999999999999 *", "10.0.0.1 6379 -1 *", "10.0.0.1 0 1 *"] {
+        for words in ["10.0.0.1 x 1 *", "10.0.0.1 6379 99999999999999999999 *", "10.0.0.1 6379 -1 *", "10.0.0.1 0 1 *"]
+        {
             guard case .error = harness.request("SENTINEL is-master-down-by-addr \(words)") else {
                 Issue.record("accepted: \(words)")
                 continue
@@ -110,11 +111,13 @@ struct ElectionTests {
         harness.run(for: 200)
         #expect(harness.sent.contains { $0.endpoint == Self.replica2 && $0.command == .replicaOf(nil) })
         #expect(!harness.sent.contains { $0.endpoint == Self.replica1 && $0.command == .replicaOf(nil) })
-        harness.information[Self.replica2] = MachineHarness.primaryInformation([], runID: String(repeating: "e", count: 40))
+        harness.information[Self.replica2] = MachineHarness.primaryInformation(
+            [], runID: String(repeating: "e", count: 40))
         harness.run(for: 200)
         #expect(harness.sent.contains { $0.endpoint == Self.replica1 && $0.command == .replicaOf(Self.replica2) })
         #expect(
-            harness.machine.configuration.primaries.first?.endpoint == Self.replica2, "the new primary is what is saved")
+            harness.machine.configuration.primaries.first?.endpoint == Self.replica2, "the new primary is what is saved"
+        )
         harness.information[Self.replica1] = MachineHarness.replicaInformation(of: Self.replica2, runID: "d")
         harness.run(for: 200)
         let expected = [
@@ -191,7 +194,8 @@ struct ElectionTests {
         #expect(harness.payloads("+switch-master") == ["dssm 10.0.0.1 6379 10.0.0.2 6379"])
         harness.forgetHistory()
         harness.run(for: 500)
-        harness.hello(from: "b", at: Endpoint("10.0.1.2", 26379), primary: MachineHarness.primary, current: 8, config: 2)
+        harness.hello(
+            from: "b", at: Endpoint("10.0.1.2", 26379), primary: MachineHarness.primary, current: 8, config: 2)
         #expect(harness.types("+switch-master") == [])
         #expect(
             harness.sent.contains { entry in
@@ -206,7 +210,8 @@ struct ElectionTests {
     func formerPrimary() {
         let harness = cluster()
         let other = Endpoint("10.0.1.2", 26379)
-        harness.information[Self.replica1] = MachineHarness.primaryInformation([], runID: String(repeating: "d", count: 40))
+        harness.information[Self.replica1] = MachineHarness.primaryInformation(
+            [], runID: String(repeating: "d", count: 40))
         harness.hello(from: "b", at: other, primary: Self.replica1, current: 8, config: 8)
         harness.run(for: 600)
         #expect(harness.types("+convert-to-slave") == ["+convert-to-slave"])

@@ -39,7 +39,8 @@ final class MachineHarness {
         information[Self.primary] = Self.primaryInformation([])
     }
 
-    static func primaryInformation(_ replicas: [Endpoint], runID: String = String(repeating: "a", count: 40)) -> String {
+    static func primaryInformation(_ replicas: [Endpoint], runID: String = String(repeating: "a", count: 40)) -> String
+    {
         var text = "run_id:\(runID)\r\nrole:master\r\n"
         for (index, replica) in replicas.enumerated() {
             text += "slave\(index):ip=\(replica.host),port=\(replica.port),state=online,offset=1,lag=0\r\n"

@@ -109,6 +109,9 @@ final class FakePrimary: ReactorHandler, @unchecked Sendable {
     }
 
     private func run(_ words: [String], _ writer: ReplyWriter) {
+        if !state.withLock({ $0.isPrimary }), words[0].uppercased() == "SET" {
+            return writer.error("READONLY You can't write against a read only replica.")
+        }
         switch (words[0].uppercased(), words.count) {
         case ("SET", 3):
             state.withLock { $0.values[words[1]] = words[2] }

@@ -30,7 +30,8 @@ struct ServerTests {
         try #require(try sentinel.awaitPrimary())
         let client = try sentinel.client()
         client.send(
-            "SET a 1\r\nPING\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\nSENTINEL MYID\r\nGET a\r\nROLE\r\nGET missing\r\nPING last\r\n")
+            "SET a 1\r\nPING\r\n*2\r\n$3\r\nGET\r\n$1\r\na\r\nSENTINEL MYID\r\nGET a\r\nROLE\r\nGET missing\r\nPING last\r\n"
+        )
         #expect(text(client.receive()) == "+OK")
         #expect(text(client.receive()) == "+PONG")
         #expect(text(client.receive()) == "1")
@@ -131,6 +132,27 @@ struct ServerTests {
         #expect(text(client.receive()) == "+PONG")
     }
 
+    @Test("What a db refuses because it is a replica by now is sent again until there is a primary")
+    func readOnly() throws {
+        let primary = try FakePrimary(port: freePort())
+        let sentinel = try RunningSentinel(primaryPort: primary.port)
+        defer {
+            sentinel.stop()
+            primary.stop()
+        }
+        try #require(try sentinel.awaitPrimary())
+        let client = try sentinel.client()
+        primary.state.withLock { $0.isPrimary = false }
+        client.send("SET a 1\r\nSET a 2\r\nPING\r\nSET a 3\r\n")
+        try #require(eventually { primary.log.filter { $0 == "SET a 1" }.count > 1 })
+        primary.state.withLock { $0.isPrimary = true }
+        #expect(text(client.receive()) == "+OK")
+        #expect(text(client.receive()) == "+OK")
+        #expect(text(client.receive()) == "+PONG")
+        #expect(text(client.receive()) == "+OK")
+        #expect(primary.state.withLock { $0.values["a"] } == "3")
+    }
+
     @Test("A client whose transaction died with the link is closed after an error")
     func brokenTransaction() throws {
         let primary = try FakePrimary(port: freePort())
@@ -156,7 +178,11 @@ struct ServerTests {
         try #require(try sentinel.awaitPrimary())
         primary.stop()
         let client = try sentinel.client()
-        try #require(eventually { text(client.ask("INFO sentinel")).contains("status=") && !text(client.ask("INFO sentinel")).contains("status=ok") })
+        try #require(
+            eventually {
+                text(client.ask("INFO sentinel")).contains("status=")
+                    && !text(client.ask("INFO sentinel")).contains("status=ok")
+            })
         let before = Date()
         #expect(text(client.ask("SET a 1")) == "-" + SentinelServer.noPrimary)
         #expect(Date().timeIntervalSince(before) > 0.5)
@@ -209,7 +235,8 @@ struct ServerTests {
             Issue.record("not an array in RESP2")
             return
         }
-        guard case .map(let hello) = client.ask("HELLO 3"), case .map(let fields) = client.ask("SENTINEL MASTER dssm") else {
+        guard case .map(let hello) = client.ask("HELLO 3"), case .map(let fields) = client.ask("SENTINEL MASTER dssm")
+        else {
             Issue.record("not a map in RESP3")
             return
         }
@@ -252,9 +279,11 @@ struct ServerTests {
             primary.stop()
         }
         for bytes in [
-            "*1\r\n$-5\r\n", "*99999999999\r\n", "*1\r\n+x\r\n", "\"unbalanced\r\n", "*2\r\n$8\r\nSENTINEL\r\n$0\r\n\r\n",
+            "*1\r\n$-5\r\n", "*99999999999\r\n", "*1\r\n+x\r\n", "\"unbalanced\r\n",
+            "*2\r\n$8\r\nSENTINEL\r\n$0\r\n\r\n",
             "*-7\r\nPING\r\n", "\0\0\0\0\r\n", "*3\r\n$7\r\nPUBLISH\r\n$18\r\n__sentinel__:hello\r\n$3\r\n,,,\r\n",
-            "SENTINEL is-master-down-by-addr x -1 99999999999999999999 *\r\n", "SENTINEL SET dssm\r\n", "CLIENT KILL\r\n",
+            "SENTINEL is-master-down-by-addr x -1 99999999999999999999 *\r\n", "SENTINEL SET dssm\r\n",
+            "CLIENT KILL\r\n",
             "HELLO 3 AUTH\r\n", "SENTINEL RESET [\r\n",
         ] {
             let client = try sentinel.client()
@@ -295,7 +324,10 @@ struct ServerTests {
             sentinel.stop()
             primary.stop()
         }
-        for (path, expected) in [("/healthz", "200 OK"), ("/readyz", "200 OK"), ("/nothing", "404"), ("/metrics", "dssm_sentinel_primary_ok{name=\"dssm\"}")] {
+        for (path, expected) in [
+            ("/healthz", "200 OK"), ("/readyz", "200 OK"), ("/nothing", "404"),
+            ("/metrics", "dssm_sentinel_primary_ok{name=\"dssm\"}"),
+        ] {
             let client = try TestClient(port: sentinel.metricsPort)
             client.send("GET \(path) HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             #expect(client.receiveText(atLeast: .max).contains(expected), "\(path)")
@@ -322,7 +354,10 @@ struct SettingsTests {
             ("port 70000", "x.conf:2: 'port': argument must be between 0 and 65535 inclusive"),
             ("sentinel quorum", "x.conf:2: sentinel quorum: unknown directive"),
             ("sentinel monitor a 10.0.0.1 6379 x", "x.conf:2: sentinel monitor: 'x' is not a number from 1 to 1000"),
-            ("daemonize yes", "x.conf:2: 'daemonize': only 'no' is supported: leave the background to the service manager"),
+            (
+                "daemonize yes",
+                "x.conf:2: 'daemonize': only 'no' is supported: leave the background to the service manager"
+            ),
         ])
     func wrong(line: String, expected: String) throws {
         let directives = try ConfigurationText.parse(Array("port 1\n\(line)\n".utf8), file: "x.conf")

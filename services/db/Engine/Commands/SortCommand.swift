@@ -124,7 +124,11 @@ extension Engine {
             }
             return elements
         case .set: SetValue(word: entry.word).forEach { copies.append($0) }
-        case .sortedSet, .hash, .inlineString, .blobString: break
+        case .sortedSet:
+            let value = SortedSetValue(word: entry.word)
+            let first = isReversed ? value.count - 1 : 0
+            value.forEach(from: first, count: value.count, reversed: isReversed) { member, _ in copies.append(member) }
+        case .hash, .inlineString, .blobString: break
         }
         return (0..<copies.count).map { copies[$0] }
     }

@@ -143,7 +143,7 @@ struct OrderedIndex {
         let member = entry.key
         let before = node.partition { Node.isBefore(node.score($0), node.entry($0), score, member) }
         if height == 0 {
-            let (target, index, right) = open(node, before)
+            let (target, index, right) = makeRoom(node, before)
             target.setKey(index, score, entry)
             return right
         }
@@ -152,7 +152,7 @@ struct OrderedIndex {
         let split = insert(child, height - 1, score, entry)
         node.setItem(index, child)
         guard let split else { return nil }
-        let (target, place, right) = open(node, index + 1)
+        let (target, place, right) = makeRoom(node, index + 1)
         target.setItem(place, split)
         return right
     }
@@ -160,7 +160,7 @@ struct OrderedIndex {
     /// Makes room for an item at `index`, splitting a full node.
     ///
     /// - Returns: the node and the index of the room, and the new right neighbour if there is one.
-    private func open(_ node: Node, _ index: Int) -> (Node, Int, Node?) {
+    private func makeRoom(_ node: Node, _ index: Int) -> (Node, Int, Node?) {
         if node.count < node.capacity {
             node.openGap(index)
             return (node, index, nil)

@@ -5,7 +5,8 @@ import Reactor
 
 /// The append-only log that is switched on: the writer, and where its positions lie in the stream.
 ///
-/// Only bytes of the stream are ever appended, so a position of the log and an offset of the stream differ by a constant.
+/// Only bytes of the stream are ever appended, so a position of the log and an offset of the stream differ by a
+/// constant.
 final class CommandLog {
     let writer: AOFWriter
     let directory: AOFDirectory

@@ -61,7 +61,8 @@ final class ReplaySink: AOFSink {
             let key = Int(shape.firstKey)
             let hash = key > 0 && key < count ? server.engine.hash(base[key]) : 0
             let invocation = Invocation(
-                arguments: base, count: count, hash: hash, database: database, reply: ReplyWriter(replies, isRESP3: false))
+                arguments: base, count: count, hash: hash, database: database,
+                reply: ReplyWriter(replies, isRESP3: false))
             return server.engine.execute(shape, invocation, raw: nil)
         }
         defer { replies.removeAll() }

@@ -13,15 +13,21 @@ extension Server {
         persistence.lastSaveOutcome == .err && settings.stopWritesOnSaveError && !settings.saveRules.isEmpty
     }
 
+    /// Whether the log fails on which every reply depends: what is in memory may never become durable, so nobody may
+    /// see it. Then only commands are answered that do not look at data, those that are allowed while loading.
+    var isDataHidden: Bool { persistence.logFailure != nil && settings.appendFsync == .always }
+
     /// The error for a write, or a PING, while the disk refuses: a client that balances by PING goes elsewhere.
     func diskRefusal(_ client: Client, _ shape: CommandShape) -> String? {
-        guard isDiskFailing, !isReplicaRole, !client.has(.primary) else { return nil }
-        let isWrite =
-            shape.has(.write) || shape.id == .ping
-            || shape.id == .exec && client.details.queued.contains { $0.shape.has(.write) }
-        guard isWrite else { return nil }
-        if isSaveFailing {
-            return "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
+        guard isDiskFailing, !client.has(.primary) else { return nil }
+        func concerned(_ shape: CommandShape) -> Bool {
+            isDataHidden ? !shape.has(.loading) : !isReplicaRole && (shape.has(.write) || shape.id == .ping)
+        }
+        guard concerned(shape) || shape.id == .exec && client.details.queued.contains(where: { concerned($0.shape) })
+        else { return nil }
+        if isSaveFailing, !isDataHidden {
+            return
+                "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to disk. Commands that may modify the data set are disabled, because this instance is configured to report errors during writes if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB error."
         }
         guard let failure = persistence.logFailure else { return nil }
         let reason = failure.errorNumber != 0 ? String(cString: strerror(failure.errorNumber)) : failure.detail
@@ -40,7 +46,8 @@ extension Server {
             drainStream()
             // A log that is whole has everything: then a slow disk must not keep the process from ending.
             let isLogWhole = persistence.log?.isComplete ?? false && persistence.logFailure == nil
-            let deadline = isLogWhole && wanted == nil ? Reactor.monotonicMilliseconds() + Server.exitSaveMilliseconds : nil
+            let deadline =
+                isLogWhole && wanted == nil ? Reactor.monotonicMilliseconds() + Server.exitSaveMilliseconds : nil
             log.notice("shutdown", "Saving the final RDB snapshot before exiting.")
             if let problem = saveNow(deadline: deadline), !(isLogWhole && wanted == nil) {
                 return "Error trying to save the DB, can't exit: \(problem)"

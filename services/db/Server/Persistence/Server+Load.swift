@@ -44,14 +44,14 @@ extension Server {
         }
     }
 
-    /// A replica goes on where its data ends. A primary begins a history of its own, which its former replicas may join at
-    /// that place.
+    /// A replica goes on where its data ends. A primary begins a history of its own, which its former replicas may join
+    /// at that place.
     private func resumeReplication(from position: ReplicationPosition?) {
         if let position {
             history.adopt(id: position.id, offset: position.offset)
             if settings.replicaOf == nil { history.promote(newID: Server.randomHex(40)) }
         }
-        guard let target = settings.replicaOf else { return }
+        guard let target = settings.replicaOf else { return restartQuorum() }
         follow(target)
         if let position, (0..<settings.databases).contains(position.database) { primary?.database = position.database }
     }
@@ -110,7 +110,8 @@ extension Server {
             persistence.loading?.lastReport = now
             let percent = progress.bytesTotal > 0 ? progress.bytesDone * 100 / progress.bytesTotal : 0
             log.notice(
-                "loading", "Loading \(progress.file): \(percent)% (\(progress.bytesDone) of \(progress.bytesTotal) bytes)")
+                "loading",
+                "Loading \(progress.file): \(percent)% (\(progress.bytesDone) of \(progress.bytesTotal) bytes)")
         }
         reactor.turn(blocking: false)
     }
@@ -135,7 +136,9 @@ extension Server {
             let position = try loadSnapshotAtStart()
             if isShuttingDown { return nil }
             finishReplay()
-            if let problem = createLogNow() { throw PersistenceError(.system, "cannot make the base of the log: \(problem)") }
+            if let problem = createLogNow() {
+                throw PersistenceError(.system, "cannot make the base of the log: \(problem)")
+            }
             return position
         }
         var position: ReplicationPosition?
@@ -184,7 +187,8 @@ extension Server {
         if sink.failedCommands > 0 {
             log.warning(
                 "log-replay-errors",
-                "\(sink.failedCommands) commands of the append-only log replied with an error, the first was \(sink.firstFailure)")
+                "\(sink.failedCommands) commands of the append-only log replied with an error, the first was \(sink.firstFailure)"
+            )
         }
         log.notice(
             "loaded",
@@ -210,7 +214,9 @@ extension Server {
         guard let commandLog = persistence.log, commandLog.isComplete else { return "the append only file is off" }
         if let problem = abandonWalks() { return problem }
         drainStream()
-        guard commandLog.writer.synchronize(timeoutMilliseconds: 10_000) else { return "the log cannot be synchronised" }
+        guard commandLog.writer.synchronize(timeoutMilliseconds: 10_000) else {
+            return "the log cannot be synchronised"
+        }
         return replaceData { () throws(PersistenceError) in
             _ = try loadLog(try logDirectory.open(), cutsTornTail: false, progress: nil)
         }

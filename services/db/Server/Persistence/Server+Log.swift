@@ -127,8 +127,8 @@ extension Server {
         updateLongWay()
     }
 
-    /// The dataset was replaced as a whole by a full sync: the log begins anew with a base of it. Until that is there, the
-    /// old log on the disk stays what it was.
+    /// The dataset was replaced as a whole by a full sync: the log begins anew with a base of it. Until that is there,
+    /// the old log on the disk stays what it was.
     func replicatedDatasetChanged() {
         guard settings.appendOnly else { return }
         persistence.rewrite?.abandon("the dataset was replaced by a full sync")
@@ -141,7 +141,7 @@ extension Server {
     // MARK: Rewrite
 
     func rewriteLog(_ c: CommandContext) {
-        if let job = persistence.rewrite, !walks.isQueued(job) {
+        if let job = persistence.rewrite, !walks.isWaiting(job) {
             return c.reply.error("ERR Background append only file rewriting already in progress")
         }
         guard persistence.log != nil || persistence.rewrite != nil else {
@@ -233,6 +233,8 @@ extension Server {
             else { return }
             return startRewrite(startsLog: true)
         }
+        // What the loop writes by itself fails without a message from the worker.
+        logProgressed()
         let isWalkedForDisk = persistence.save != nil || persistence.rewrite != nil
         commandLog.writer.settings.pausesFsync = settings.noFsyncOnRewrite && isWalkedForDisk
         guard persistence.rewrite == nil, persistence.logFailure == nil,

@@ -14,14 +14,16 @@ extension Server {
         let isSaving = state.save?.began != nil
         let isRewriting = state.rewrite?.began != nil
         var fields = [
-            ("loading", isLoading ? "1" : "0"), ("async_loading", "0"), ("current_cow_peak", "0"), ("current_cow_size", "0"),
+            ("loading", isLoading ? "1" : "0"), ("async_loading", "0"), ("current_cow_peak", "0"),
+            ("current_cow_size", "0"),
             ("current_cow_size_age", "0"),
             ("current_fork_perc", "\(Server.hundredths((isSaving || isRewriting ? walks.progress ?? 1 : 0) * 100))"),
             ("current_save_keys_processed", "\(walks.visitedKeys)"),
             ("current_save_keys_total", "\(walks.running == nil ? 0 : walks.expectedKeys)"),
             ("rdb_changes_since_last_save", "\(changesSinceSave)"), ("rdb_bgsave_in_progress", isSaving ? "1" : "0"),
             ("rdb_last_save_time", "\(state.lastSave)"), ("rdb_last_bgsave_status", state.lastSaveOutcome.rawValue),
-            ("rdb_last_bgsave_time_sec", "\(state.lastSaveSeconds)"), ("rdb_current_bgsave_time_sec", seconds(state.save)),
+            ("rdb_last_bgsave_time_sec", "\(state.lastSaveSeconds)"),
+            ("rdb_current_bgsave_time_sec", seconds(state.save)),
             ("rdb_saves", "\(state.saves)"), ("rdb_last_cow_size", "0"), ("aof_enabled", state.log != nil ? "1" : "0"),
             ("aof_rewrite_in_progress", isRewriting ? "1" : "0"),
             ("aof_rewrite_scheduled", state.rewrite != nil && !isRewriting ? "1" : "0"),
@@ -34,7 +36,8 @@ extension Server {
         if let statistics = state.log?.writer.statistics {
             fields += [
                 ("aof_current_size", "\(statistics.currentBytes)"), ("aof_base_size", "\(statistics.baseBytes)"),
-                ("aof_pending_rewrite", "0"), ("aof_buffer_length", "\(statistics.pendingBytes + statistics.queuedBytes)"),
+                ("aof_pending_rewrite", "0"),
+                ("aof_buffer_length", "\(statistics.pendingBytes + statistics.queuedBytes)"),
                 ("aof_pending_bio_fsync", statistics.isFsyncPending ? "1" : "0"),
                 ("aof_delayed_fsync", "\(statistics.delayedFsyncs)"),
             ]
@@ -64,10 +67,12 @@ extension Server {
             text.gauge("dssm_loading_loaded_bytes", "Bytes loaded so far.", loading.loadedBytes)
         }
         text.gauge(
-            "dssm_snapshot_last_save_timestamp_seconds", "Unix time of the last snapshot, of the start before the first.",
+            "dssm_snapshot_last_save_timestamp_seconds",
+            "Unix time of the last snapshot, of the start before the first.",
             state.lastSave)
         text.gauge(
-            "dssm_snapshot_last_status", "1 when the last snapshot succeeded.", Int64(state.lastSaveOutcome == .ok ? 1 : 0))
+            "dssm_snapshot_last_status", "1 when the last snapshot succeeded.",
+            Int64(state.lastSaveOutcome == .ok ? 1 : 0))
         text.gauge("dssm_snapshot_in_progress", "1 while a snapshot is written.", Int64(state.save != nil ? 1 : 0))
         text.gauge("dssm_snapshot_changes_pending", "Changes since the last snapshot.", Int64(changesSinceSave))
         text.counter("dssm_snapshots_total", "Snapshots written.", UInt64(state.saves))

@@ -1,7 +1,7 @@
 // Snapshots: SAVE, BGSAVE, save rules, the snapshot at the end.
 //
-// - Spec: Redis command reference 7.2: SAVE, BGSAVE, LASTSAVE; redis.conf: save, stop-writes-on-bgsave-error. Nothing is
-//   forked: BGSAVE walks the keyspace between turns, SAVE walks it at once.
+// - Spec: Redis command reference 7.2: SAVE, BGSAVE, LASTSAVE; redis.conf: save, stop-writes-on-bgsave-error. Nothing
+//   is forked: BGSAVE walks the keyspace between turns, SAVE walks it at once.
 import ByteStorage
 import DatabaseEngine
 import DatabasePersistence
@@ -47,7 +47,8 @@ extension Server {
     func save(_ c: CommandContext) {
         if persistence.save != nil { return c.reply.error("ERR Background save already in progress") }
         if engine.isWalking {
-            guard let job = walks.running as? FileWalkJob, walks.finishNow(waitForRoom: { job.waitForRoom(until: nil) }) else {
+            guard let job = walks.running as? FileWalkJob, walks.finishNow(waitForRoom: { job.waitForRoom(until: nil) })
+            else {
                 return c.reply.error("ERR A full synchronization is in progress: can't SAVE right now")
             }
         }
@@ -61,7 +62,7 @@ extension Server {
     func backgroundSave(_ c: CommandContext) {
         let isSchedule = c.count == 2 && c.isWord(1, "schedule")
         guard c.count == 1 || isSchedule else { return c.syntaxError() }
-        if let job = persistence.save, !walks.isQueued(job) {
+        if let job = persistence.save, !walks.isWaiting(job) {
             return c.reply.error("ERR Background save already in progress")
         }
         let isOtherActive = persistence.rewrite != nil || engine.isWalking
@@ -125,7 +126,8 @@ extension Server {
         let changes = changesSinceSave
         guard changes > 0 else { return }
         let now = reactor.now / 1000
-        for rule in settings.saveRules where changes >= rule.changes && now - persistence.lastSave > Int64(rule.seconds) {
+        for rule in settings.saveRules where changes >= rule.changes && now - persistence.lastSave > Int64(rule.seconds)
+        {
             if persistence.lastSaveOutcome == .err, let attempt = persistence.lastSaveAttempt,
                 reactor.monotonicNow - attempt < Server.saveRetryMilliseconds
             {

@@ -1,9 +1,9 @@
 // Who walks the keyspace, and how fast.
 //
 // The engine has one walk at a time. Snapshots, bases of the log and full syncs of replicas all want it; each is a
-// `WalkJob`, and the coordinator runs one after the other, first come first served. A walk begins and goes on at the end
-// of a turn, after the propagation stream was drained: so everything propagated before a job's `begin` is in what the
-// job sees, everything after it is not.
+// `WalkJob`, and the coordinator runs one after the other, first come first served. A walk begins and goes on at the
+// end of a turn, after the propagation stream was drained: so everything propagated before a job's `begin` is in what
+// the job sees, everything after it is not.
 //
 // Speed: a slice takes about a millisecond, by the clock: the number of entries adapts. While clients are busy the walk
 // takes at most half of the time; when they are idle it takes all of it. A job whose output has no room gets no slices
@@ -26,11 +26,12 @@ class WalkJob {
     /// - Returns: who visits the keys; nil: the job cannot run, and has told those concerned.
     func begin() -> (any KeyspaceVisitor)? { nil }
 
-    /// Whether another slice may be made. Asked once a turn; a job that says no must wake the loop (`Reactor.post`) when
-    /// it has room again.
+    /// Whether another slice may be made. Asked once a turn; a job that says no must wake the loop (`Reactor.post`)
+    /// when it has room again.
     func hasRoom() -> Bool { true }
 
-    /// After a slice, and at the end of each turn, in which commands may have made the walk visit entries: ship the output.
+    /// After a slice, and at the end of each turn, in which commands may have made the walk visit entries: ship the
+    /// output.
     func ship() {}
 
     /// Every key was visited. The walk is free for the next job, though the job itself may have output to ship still.
@@ -70,7 +71,11 @@ final class WalkCoordinator {
     /// Whether a job of this kind walks or waits for it.
     func has(_ kind: WalkKind) -> Bool { running?.kind == kind || queue.contains { $0.kind == kind } }
 
-    func isQueued(_ job: WalkJob) -> Bool { queue.contains { $0 === job } }
+    /// Whether the job waits for another one, rather than for the end of this turn.
+    func isWaiting(_ job: WalkJob) -> Bool {
+        guard let index = queue.firstIndex(where: { $0 === job }) else { return false }
+        return index > 0 || server.engine.isWalking
+    }
 
     /// 0 to 1; nil when nothing walks.
     var progress: Double? {
@@ -141,11 +146,10 @@ final class WalkCoordinator {
         let end = CommandTimings.now()
         let elapsed = max(1, end &- start)
         nextSlice = end &+ elapsed
-        let fitting = Double(budget) * Double(WalkCoordinator.sliceNanoseconds) / Double(elapsed)
         // Towards the goal by halves, so that one slow slice does not decide.
-        budget = min(
-            max((budget + Int(min(fitting, Double(WalkCoordinator.largestBudget)))) / 2, WalkCoordinator.smallestBudget),
-            WalkCoordinator.largestBudget)
+        let fitting = Double(budget) * Double(WalkCoordinator.sliceNanoseconds) / Double(elapsed)
+        let target = Int(min(fitting, Double(WalkCoordinator.largestBudget)))
+        budget = max((budget + target) / 2, WalkCoordinator.smallestBudget)
         if goesOn { return job.ship() }
         running = nil
         job.completed()

@@ -50,6 +50,8 @@ final class PrimaryLink {
     var acknowledgedOffset: Int64 = -1
     var lastAcknowledgement: Int64 = 0
     var failures = 0
+    /// A sentinel told us to stop following this primary: see `Server.fence`.
+    var isFenced = false
     var retry: TimerID?
 
     init(host: String, port: Int, now: Int64) {

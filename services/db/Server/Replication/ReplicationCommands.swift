@@ -17,6 +17,7 @@ extension Server {
         case .psync: psync(c, isOldSync: false)
         case .sync: psync(c, isOldSync: true)
         case .wait: wait(c)
+        case .dssm: dssm(c)
         case .waitaof: c.reply.error("ERR WAITAOF is not supported yet")
         case .failover: c.reply.error("ERR FAILOVER is not supported yet")
         default: return false
@@ -35,11 +36,19 @@ extension Server {
         if c.client.has(.replica) {
             return c.reply.error("ERR Command is not valid when client is a replica.")
         }
-        if let primary, primary.host == c.text(1), primary.port == Int(port) {
+        if let primary, !primary.isFenced, primary.host == c.text(1), primary.port == Int(port) {
             return c.reply.simple("OK Already connected to specified master")
         }
         follow((c.text(1), Int(port)))
         c.reply.ok()
+    }
+
+    /// DSSM FENCE epoch: our own extension, for sentinels of ours.
+    private func dssm(_ c: CommandContext) {
+        guard c.isWord(1, "fence"), c.count == 3 else { return c.unknownSubcommand("DSSM") }
+        guard let epoch = c.integer(2) else { return }
+        guard isReplicaRole else { return c.reply.error("ERR only a replica can be fenced") }
+        c.reply.integer(fence(epoch: epoch))
     }
 
     private func role(_ c: CommandContext) {
@@ -145,6 +154,12 @@ extension Server {
         if settings.minReplicasToWrite > 0 {
             fields.append(
                 ("min_slaves_good_slaves", "\(goodReplicas(maximumLagSeconds: settings.minReplicasMaxLagSeconds))"))
+        }
+        if settings.writeQuorum > 0 {
+            fields += [
+                ("write_quorum", "\(settings.writeQuorum)"),
+                ("write_quorum_pending_bytes", "\(isQuorumDemanded ? streamOffset &- quorum.reached : 0)"),
+            ]
         }
         for (index, client) in replicas.enumerated() {
             guard let link = client.details.replica else { continue }

@@ -18,7 +18,7 @@ extension Server {
     /// Follows `host:port`, or becomes a primary with nil.
     func follow(_ target: (host: String, port: Int)?) {
         guard let target else { return promote() }
-        if let primary, primary.host == target.host, primary.port == target.port { return }
+        if let primary, !primary.isFenced, primary.host == target.host, primary.port == target.port { return }
         // What was written in this turn is still part of our own history.
         drainStream()
         endPrimaryLink("following another primary")
@@ -29,13 +29,20 @@ extension Server {
         // If the new primary continues the history, it continues in the database that the old one had selected.
         link.database = former?.database ?? engine.state.pointee.stream.selectedDatabase ?? 0
         primary = link
-        engine.state.pointee.isReplica = true
+        updateEngineRole()
         log.sink.role = .replica
         disconnectReplicas("now a replica of another server")
+        restartQuorum()
         updateStreamEnabled()
         updateLongWay()
         log.notice("replicaof", "REPLICAOF \(target.host):\(target.port) enabled")
         connectToPrimary()
+    }
+
+    /// Keys of a replica expire by the primary's word alone. One that takes writes of its own expires them itself: a hidden
+    /// expired key would otherwise be added a second time.
+    func updateEngineRole() {
+        engine.state.pointee.isReplica = isReplicaRole && settings.replicaReadOnly
     }
 
     private func promote() {
@@ -45,11 +52,12 @@ extension Server {
         primary = nil
         settings.replicaOf = nil
         history.promote(newID: Server.randomHex(40))
-        engine.state.pointee.isReplica = false
+        updateEngineRole()
         engine.state.pointee.stream.selectedDatabase = nil
         log.sink.role = .primary
         disconnectReplicas("this server was promoted")
         makeBacklog()
+        restartQuorum()
         updateStreamEnabled()
         updateLongWay()
         log.notice(
@@ -76,6 +84,20 @@ extension Server {
         }
     }
 
+    /// Stops following the primary until the next REPLICAOF, so that this replica's acknowledgements cannot complete a quorum of
+    /// a primary that is being replaced.
+    ///
+    /// - Returns: the offset up to which this replica has the stream.
+    func fence(epoch: Int64) -> Int64 {
+        guard let link = primary else { return history.offset }
+        if !link.isFenced {
+            link.isFenced = true
+            endPrimaryLink("fenced by a sentinel, epoch \(epoch)")
+            log.notice("fenced", "Stopped following \(link.host):\(link.port) for epoch \(epoch) at offset \(history.offset)")
+        }
+        return history.offset
+    }
+
     private func endPrimaryLink(_ reason: String) {
         guard let link = primary else { return }
         if let retry = link.retry { reactor.cancel(retry) }
@@ -95,7 +117,7 @@ extension Server {
     // MARK: Connecting
 
     func connectToPrimary() {
-        guard let link = primary, case .idle = link.state else { return }
+        guard let link = primary, !link.isFenced, case .idle = link.state else { return }
         log.notice("primary-connect", "Connecting to MASTER \(link.host):\(link.port)")
         link.state = .connecting
         link.connection = reactor.connect(
@@ -165,7 +187,8 @@ extension Server {
         case .capabilities: send(["REPLCONF", "capa", "eof", "capa", "psync2"])
         case .psync:
             // Our own history can be continued if the primary knows it: after a lost link, a restart or a failover.
-            let canContinue = history.offset > 0
+            // One that nobody has followed yet has a history that nobody else can know.
+            let canContinue = backlog != nil || history.offset > 0
             link.askedFor = canContinue ? (history.id, history.offset + 1) : ("?", -1)
             log.notice(
                 "psync", "Trying a partial resynchronization (request \(link.askedFor.id):\(link.askedFor.offset))")
@@ -323,6 +346,7 @@ extension Server {
         if let problem {
             log.warning("sync-failed", "Failed to load the snapshot of the master: \(problem)")
             history.offset = 0
+            backlog = nil
             link.state = .idle
             if let connection = link.connection { connection.close(.local("snapshot refused")) }
             link.connection = nil

@@ -48,6 +48,7 @@ extension Server {
             link.acknowledgedOnDisk = max(link.acknowledgedOnDisk, onDisk)
         }
         if link.state == .settling { goOnline(c.client, link) }
+        advanceQuorum()
         serveWaiting()
     }
 
@@ -106,7 +107,9 @@ extension Server {
 
     // MARK: The stream
 
-    var replicationWantsStream: Bool { !isReplicaRole && (backlog != nil || !replicas.isEmpty) }
+    var replicationWantsStream: Bool {
+        !isReplicaRole && (backlog != nil || !replicas.isEmpty || settings.writeQuorum > 0)
+    }
 
     /// Takes what was executed in this turn to the backlog and the replicas. On a replica the stream comes from the primary,
     /// byte for byte, so what the engine wrote is for the log alone.

@@ -96,7 +96,10 @@ enum ForwardKind {
         (.blockingWithOption, ["xread", "xreadgroup"]),
         (.select, ["select"]), (.multi, ["multi"]), (.exec, ["exec"]), (.discard, ["discard"]),
         (.watch, ["watch"]), (.unwatch, ["unwatch"]),
-        (.refused, ["monitor", "sync", "psync", "replconf", "ssubscribe", "sunsubscribe", "asking", "readonly", "readwrite"]),
+        (
+            .refused,
+            ["monitor", "sync", "psync", "replconf", "ssubscribe", "sunsubscribe", "asking", "readonly", "readwrite"]
+        ),
     ]
 
     static let byName: [CommandName: ForwardKind] = {

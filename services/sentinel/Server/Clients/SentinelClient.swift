@@ -41,6 +41,8 @@ final class SentinelClient {
     var outstanding = 0
     var outstandingBytes = 0
     var currentLink: Upstream?
+    /// Some of them are being sent again: later commands must not overtake them, whatever the link.
+    var mustDrain = false
     var ownLink: Upstream?
     var isInTransaction = false
     var isWatching = false

@@ -119,7 +119,9 @@ extension SentinelServer {
             guard let version = parseInteger(request[1]) else {
                 return replyError(client, "ERR Protocol version is not an integer or out of range")
             }
-            guard version == 2 || version == 3 else { return replyError(client, "NOPROTO unsupported protocol version") }
+            guard version == 2 || version == 3 else {
+                return replyError(client, "NOPROTO unsupported protocol version")
+            }
             isRESP3 = version == 3
             index = 2
         }

@@ -74,7 +74,9 @@ extension SentinelServer {
     private func checkInput(_ client: SentinelClient) {
         let waiting = client.connection.input.count
         if waiting > settings.queryBufferLimit {
-            log.event(.warning, "query-limit", "Closing client that reached max query buffer length: \(client.connection.remoteAddress)")
+            log.event(
+                .warning, "query-limit",
+                "Closing client that reached max query buffer length: \(client.connection.remoteAddress)")
             return client.connection.close(.local("query buffer limit"))
         }
         if client.stall != nil {

@@ -8,8 +8,9 @@
 //
 // A command is given to a link only when the link is open, so whatever waits for a primary has certainly not been sent: it
 // stays, unparsed, in its client's input, which also is the bounded queue of an election. When a link breaks, commands
-// that were given to it may or may not have been executed: reads are sent again elsewhere (the link keeps a copy of their
-// bytes), all others get an error that says so.
+// that were given to it may or may not have been executed: reads are sent again elsewhere (the link keeps copies), all others
+// get an error that says so. What a former primary refuses with -READONLY was not executed: it is sent again, whatever it
+// is.
 
 import ByteStorage
 import RESP
@@ -22,8 +23,12 @@ final class Upstream {
         /// nil: a command of ours, whose reply is only checked for an error.
         let client: SentinelClient?
         let slot: Int
-        /// Bytes of the command at the front of `copies` when its turn comes; 0 if it must not be repeated.
+        /// Bytes of the command at the front of `copies` when its turn comes; 0 if it cannot be repeated.
         let retainedBytes: Int
+        /// May be executed twice without harm.
+        let isRead: Bool
+        /// When it was given to a link for the first time.
+        let since: Int64
         let sentBytes: Int
     }
 
@@ -71,11 +76,12 @@ final class Upstream {
     }
 }
 
-/// A read whose link broke and that is to be sent again.
-struct RepeatedRead {
+/// A command that is to be sent again: a read whose link broke, or anything that a former primary refused as a replica.
+struct RepeatedCommand {
     let client: SentinelClient
     let slot: Int
     let bytes: [UInt8]
+    let isRead: Bool
     let since: Int64
 }
 
@@ -89,13 +95,13 @@ struct Forwarder {
     var idle: [Upstream] = []
     var waiting: [UInt64: SentinelClient] = [:]
     var waitingBytes = 0
-    var repeats: [RepeatedRead] = []
+    var repeats: [RepeatedCommand] = []
     var isWatchingWaiters = false
     var nextAttempt: Int64 = 0
 
     // Counters
     var forwardedCommands: UInt64 = 0
-    var repeatedReads: UInt64 = 0
+    var repeatedCommands: UInt64 = 0
     var uncertainWrites: UInt64 = 0
     var refusedCommands: UInt64 = 0
 

@@ -7,7 +7,7 @@ import Telemetry
 extension SentinelServer {
     /// Bytes of one client's commands that may be under way to the primary.
     static let maximumOutstandingBytes = 1 << 20
-    /// Longest read that is kept for repetition.
+    /// Longest command that is kept for repetition.
     static let maximumRetainedBytes = 16 << 10
     static let maximumIdleLinks = 64
 
@@ -32,7 +32,9 @@ extension SentinelServer {
         }
         let kind = resolved(name.flatMap { ForwardKind.byName[$0] } ?? .write, request)
         if case .refused = kind {
-            replyError(client, "ERR '\(request.word(0).lowercased())' cannot be used through a sentinel: connect to the primary")
+            replyError(
+                client,
+                "ERR '\(request.word(0).lowercased())' cannot be used through a sentinel: connect to the primary")
             return .done
         }
         if case .select = kind, client.ownLink == nil, request.count == 2, parseInteger(request[1]) == 0 {
@@ -55,7 +57,9 @@ extension SentinelServer {
 
     private func unknownCommand(_ request: Request) -> String {
         var text = "ERR unknown command '\(request.word(0).prefix(128))', with args beginning with: "
-        for index in 1..<max(request.count, 1) where text.utf8.count < 256 { text += "'\(request.word(index).prefix(128))' " }
+        for index in 1..<max(request.count, 1) where text.utf8.count < 256 {
+            text += "'\(request.word(index).prefix(128))' "
+        }
         return text
     }
 
@@ -93,7 +97,7 @@ extension SentinelServer {
 
     /// A command must not overtake earlier ones that went to another link.
     private func ordered(_ client: SentinelClient, _ link: Upstream) -> Upstream? {
-        if client.outstanding > 0, client.currentLink !== link {
+        if client.outstanding > 0, client.mustDrain || client.currentLink !== link {
             stall(client, .replies)
             return nil
         }
@@ -145,11 +149,14 @@ extension SentinelServer {
         }
         let sent = output.count - start
         var retained = 0
-        if kind == .read, !link.isOwn, sent <= Self.maximumRetainedBytes {
+        if !link.isOwn, sent <= Self.maximumRetainedBytes {
             link.copies.append(output.view.slice(start, output.count))
             retained = sent
         }
-        link.append(.init(client: client, slot: client.slots.append(), retainedBytes: retained, sentBytes: sent))
+        link.append(
+            .init(
+                client: client, slot: client.slots.append(), retainedBytes: retained, isRead: kind == .read,
+                since: reactor.monotonicNow, sentBytes: sent))
         client.outstanding += 1
         client.outstandingBytes += sent
         client.currentLink = link
@@ -232,7 +239,7 @@ extension SentinelServer {
         wakeWaitingClients()
     }
 
-    // MARK: Reads that are sent again
+    // MARK: Commands that are sent again
 
     func sendRepeats() {
         guard !forwarder.repeats.isEmpty else { return }
@@ -260,12 +267,14 @@ extension SentinelServer {
         if !forwarder.repeats.isEmpty { watchWaitingClients() }
     }
 
-    private func sendAgain(_ read: RepeatedRead, on link: Upstream) {
+    private func sendAgain(_ read: RepeatedCommand, on link: Upstream) {
         link.connection.output.append(read.bytes)
         link.copies.append(read.bytes)
         link.append(
-            .init(client: read.client, slot: read.slot, retainedBytes: read.bytes.count, sentBytes: read.bytes.count))
+            .init(
+                client: read.client, slot: read.slot, retainedBytes: read.bytes.count, isRead: read.isRead,
+                since: read.since, sentBytes: read.bytes.count))
         read.client.currentLink = link
-        forwarder.repeatedReads += 1
+        forwarder.repeatedCommands += 1
     }
 }

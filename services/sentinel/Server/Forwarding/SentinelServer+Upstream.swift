@@ -38,7 +38,7 @@ extension SentinelServer {
         let writer = ReplyWriter(link.connection.output)
         writer.array(words.count)
         for word in words { writer.bulk(word) }
-        link.append(.init(client: nil, slot: 0, retainedBytes: 0, sentBytes: 0))
+        link.append(.init(client: nil, slot: 0, retainedBytes: 0, isRead: false, since: 0, sentBytes: 0))
     }
 
     // MARK: Replies
@@ -67,7 +67,14 @@ extension SentinelServer {
             return
         }
         guard let pending = link.popFirst() else { return }
-        link.copies.consume(pending.retainedBytes)
+        if pending.retainedBytes > 0 {
+            let copy = link.copies.view.slice(0, pending.retainedBytes)
+            if isReadOnlyRefusal(bytes), let client = pending.client, mayRepeat(pending) {
+                repeatLater(pending, client, copy.array)
+                return link.copies.consume(pending.retainedBytes)
+            }
+            link.copies.consume(pending.retainedBytes)
+        }
         guard let client = pending.client else {
             if bytes[0] == UInt8(ascii: "-") {
                 log.event(
@@ -83,10 +90,28 @@ extension SentinelServer {
         if link.isRetired, link.pendingCount == 0 { link.connection.close(.local("the primary has changed")) }
     }
 
+    /// `-READONLY ...`: the db is a replica by now and has done nothing.
+    private func isReadOnlyRefusal(_ bytes: ByteView) -> Bool {
+        bytes.count > 9 && bytes.slice(0, 10) == ByteView("-READONLY ")
+    }
+
+    private func mayRepeat(_ pending: Upstream.Pending) -> Bool {
+        reactor.monotonicNow - pending.since < Int64(settings.forwardTimeoutMilliseconds)
+    }
+
+    private func repeatLater(_ pending: Upstream.Pending, _ client: SentinelClient, _ bytes: [UInt8]) {
+        forwarder.repeats.append(
+            RepeatedCommand(
+                client: client, slot: pending.slot, bytes: bytes, isRead: pending.isRead, since: pending.since))
+        client.mustDrain = true
+        watchWaitingClients()
+    }
+
     /// After a client's last outstanding reply: it may go on, and its own link may be free for others.
     func settle(_ client: SentinelClient) {
         guard client.outstanding == 0 else { return }
         client.currentLink = nil
+        client.mustDrain = false
         if let own = client.ownLink, client.isLinkClean {
             client.ownLink = nil
             own.owner = nil
@@ -149,10 +174,8 @@ extension SentinelServer {
             if pending.retainedBytes > 0 {
                 let bytes = copies.slice(position, position + pending.retainedBytes).array
                 position += pending.retainedBytes
-                if client.connection.isOpen {
-                    forwarder.repeats.append(
-                        RepeatedRead(
-                            client: client, slot: pending.slot, bytes: bytes, since: reactor.monotonicNow))
+                if pending.isRead, client.connection.isOpen {
+                    repeatLater(pending, client, bytes)
                     continue
                 }
             }

@@ -114,7 +114,7 @@ private enum SentinelParameter {
         _ path: Path<Int>, atLeast least: Int64
     ) -> Apply {
         { (settings, values) throws(ConfigurationValueError) in
-            settings[keyPath: path] = Int(try ConfigurationValue.memory(try single(values), in: least ... 1 << 40))
+            settings[keyPath: path] = Int(try ConfigurationValue.memory(try single(values), in: least...1 << 40))
         }
     }
 
