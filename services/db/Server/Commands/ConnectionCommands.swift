@@ -52,7 +52,7 @@ extension Server {
     }
 
     func select(_ c: CommandContext) {
-        guard let index = parseInteger(c[1]) else { return c.reply.error("ERR invalid DB index") }
+        guard let index = c.integer(1) else { return }
         guard index >= 0, index < Int64(settings.databases) else {
             return c.reply.error("ERR DB index is out of range")
         }
