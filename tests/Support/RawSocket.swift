@@ -10,6 +10,9 @@ public final class RawSocket {
     public init(fd: Int32) {
         self.fd = fd
         _ = fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK)
+        var one: Int32 = 1
+        // Each piece goes out at once; a unix socket refuses the option and does so anyway.
+        setsockopt(fd, Int32(IPPROTO_TCP), TCP_NODELAY, &one, 4)
     }
 
     deinit { close() }

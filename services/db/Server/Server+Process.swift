@@ -130,7 +130,8 @@ extension Server {
         let invocation = Invocation(
             arguments: arena.pointer(command.firstArgument), count: command.argumentCount, hash: command.hash,
             database: client.database, reply: client.reply)
-        if shape.has(.fast) || shape.id == .set {
+        // SWAPDB is fast, but concerns those who watch keys.
+        if shape.has(.fast) && shape.id != .swapdb || shape.id == .set {
             if engine.execute(shape, invocation, raw: command.raw.count > 0 ? command.raw : nil) {
                 client.connection.state.pointee.isGated = true
                 if !engine.state.pointee.events.isEmpty { serveEvents() }

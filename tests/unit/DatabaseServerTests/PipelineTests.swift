@@ -131,7 +131,7 @@ import Testing
         let harness = try ServerHarness()
         let killer = try harness.connect()
         let victim = try harness.connect()
-        let id = harness.ask(victim, "CLIENT ID\r\n").dropFirst().dropLast(2)
+        let id = harness.ask(victim, "CLIENT ID\r\n").filter(\.isNumber)
         killer.send("CLIENT KILL ID \(id)\r\n")
         victim.send("SET a 1\r\nSUBSCRIBE c\r\n")
         harness.expect(killer, ":1\r\n")

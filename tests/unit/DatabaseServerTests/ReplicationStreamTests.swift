@@ -154,9 +154,11 @@ import Testing
         let transaction = request("MULTI") + request("SET", "a", "1") + request("SET", "b", "2") + request("EXEC")
         let bytes = Array((request("SELECT", "0") + transaction + request("SET", "c", "3")).utf8)
         let end = (request("SELECT", "0") + transaction).utf8.count
+        func arrived() -> UInt64 { harness.server.primary?.connection?.state.pointee.bytesReceived ?? 0 }
         for (index, byte) in bytes.enumerated() {
+            let before = arrived()
             link.send([byte])
-            harness.turn()
+            harness.wait("the byte") { arrived() > before }
             let count = harness.server.engine.keyCount(0)
             #expect(count == (index + 1 < end ? 0 : index + 1 < bytes.count ? 2 : 3), "after \(index + 1) bytes")
         }

@@ -144,6 +144,26 @@ extension Server {
         for client in watchers[key] ?? [] { client.insert(.watchFailed) }
     }
 
+    /// FLUSHALL, FLUSHDB and SWAPDB fail the watches of keys that are there, before or after.
+    func failWatches(_ shape: CommandShape, _ c: Invocation) {
+        var databases: [Int] = []
+        switch shape.id {
+        case .flushall: databases = Array(0..<settings.databases)
+        case .flushdb: databases = [c.database]
+        case .swapdb: databases = [1, 2].compactMap { parseInteger(c[$0]).flatMap { Int(exactly: $0) } }
+        default: return
+        }
+        guard databases.allSatisfy({ (0..<settings.databases).contains($0) }) else { return }
+        for (key, clients) in watchers where databases.contains(key.database) {
+            let places = shape.id == .swapdb ? databases : [key.database]
+            let isThere = key.key.withView { view in
+                places.contains { engine.memoryUsage(of: view, in: $0) != nil }
+            }
+            if isThere { for client in clients { client.insert(.watchFailed) } }
+        }
+    }
+
+    /// The whole dataset was replaced: nothing that was seen before holds.
     func databaseChanged(_ database: Int) {
         for (key, clients) in watchers where key.database == database {
             for client in clients { client.insert(.watchFailed) }

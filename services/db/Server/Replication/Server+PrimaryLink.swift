@@ -479,6 +479,7 @@ extension Server {
             arguments: arguments, count: count, hash: hash, database: link.database, reply: reply)
         commandCalls[Int(shape.id.rawValue)] &+= 1
         statistics.commandsProcessed += 1
+        if !watchers.isEmpty { failWatches(shape, invocation) }
         if !engine.execute(shape, invocation, raw: raw) {
             log.warning(
                 "primary-command",
