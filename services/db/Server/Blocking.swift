@@ -54,7 +54,8 @@ extension Server {
         // Inside a transaction nothing may wait: the command answers as if its time were over.
         if isExecutingTransaction { return plan.immediateReply(c.reply) }
         let command = BlockedCommand(
-            shape: c.shape, arguments: (0..<c.count).map { c[$0].array }, keys: plan.keys, timeoutReply: { $0.nullArray() })
+            shape: c.shape, arguments: (0..<c.count).map { c[$0].array }, keys: plan.keys,
+            timeoutReply: { $0.nullArray() })
         let client = c.client
         client.details.blocking = command
         client.insert(.blocked)

@@ -39,7 +39,8 @@ struct CommandContext {
 /// Subcommands by command, for the text of a refusal.
 private let subcommands: [String: Set<String>] = [
     "CLIENT": [
-        "getname", "getredir", "help", "id", "info", "kill", "list", "no-evict", "no-touch", "pause", "reply", "setinfo",
+        "getname", "getredir", "help", "id", "info", "kill", "list", "no-evict", "no-touch", "pause", "reply",
+        "setinfo",
         "setname", "unblock", "unpause",
     ],
     "CONFIG": ["get", "set", "rewrite", "resetstat", "help"],

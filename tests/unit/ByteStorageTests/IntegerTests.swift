@@ -59,7 +59,9 @@ import Testing
 
     @Test("The order is that of bytes, a prefix first")
     func order() {
-        func compare(_ left: [UInt8], _ right: [UInt8]) -> Int { left.withView { a in right.withView { a.compare($0) } } }
+        func compare(_ left: [UInt8], _ right: [UInt8]) -> Int {
+            left.withView { a in right.withView { a.compare($0) } }
+        }
         #expect(compare([], []) == 0)
         #expect(compare([1], []) > 0)
         #expect(compare([1, 2], [1, 2, 0]) < 0)

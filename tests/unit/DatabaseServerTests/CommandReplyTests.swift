@@ -78,5 +78,7 @@ import Testing
 
 extension String {
     /// What follows the last `separator` but one: the last line of replies.
-    fileprivate func suffix(while separator: String) -> String { split(separator: separator).last.map(String.init) ?? "" }
+    fileprivate func suffix(while separator: String) -> String {
+        split(separator: separator).last.map(String.init) ?? ""
+    }
 }

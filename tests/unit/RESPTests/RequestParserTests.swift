@@ -6,7 +6,9 @@ import Testing
 @Suite("Request parser") struct RequestParserTests {
     static let inputs: [(String, [[String]], RequestError?)] = [
         (request(["PING"]), [["PING"]], nil),
-        (request(["SET", "key", "a\r\nb"]) + request(["GET", "key"]), [["SET", "key", "a\r\nb"], ["GET", "key"]], nil),
+        (
+            request(["SET", "key", "a\r\nb"]) + request(["GET", "key"]), [["SET", "key", "a\r\nb"], ["GET", "key"]], nil
+        ),
         (request(["SET", "", ""]), [["SET", "", ""]], nil),
         ("*0\r\n*-1\r\n*-7\r\n" + request(["PING"]), [["PING"]], nil),
         ("PING\r\n", [["PING"]], nil),
@@ -44,7 +46,8 @@ import Testing
             #expect(whole.rest == 0, "\(text.debugDescription)")
             for first in 0...bytes.count {
                 for second in first...bytes.count {
-                    #expect(parse(bytes, cuts: [first, second]) == whole, "\(text.debugDescription) \(first) \(second)")
+                    #expect(
+                        parse(bytes, cuts: [first, second]) == whole, "\(text.debugDescription) \(first) \(second)")
                 }
             }
             #expect(parse(bytes, cuts: Array(1..<max(1, bytes.count))) == whole, "\(text.debugDescription) by bytes")
@@ -180,6 +183,8 @@ import Testing
         #expect(split("pre\"fix\"") == ["prefix"])
     }
 
-    @Test("A quote that is open, or followed by more, is refused", arguments: ["\"", "'", "\"a\"b", "'a'b", "\"\\", "'\\"])
+    @Test(
+        "A quote that is open, or followed by more, is refused",
+        arguments: ["\"", "'", "\"a\"b", "'a'b", "\"\\", "'\\"])
     func refused(_ text: String) { #expect(split(text) == nil) }
 }

@@ -73,7 +73,11 @@ import Testing
         var offered = 0
         harness.handler.onInput = { connection in
             offered += 1
-            if offered == 1 { connection.setReadingPaused(true) } else { connection.consumeInput(connection.input.count) }
+            if offered == 1 {
+                connection.setReadingPaused(true)
+            } else {
+                connection.consumeInput(connection.input.count)
+            }
         }
         socket.send("rest")
         harness.wait("offered") { offered == 1 }

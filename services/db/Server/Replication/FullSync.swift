@@ -144,7 +144,8 @@ extension Server {
                 reactor.turn(blocking: false)
                 engine.setTime(reactor.now)
             }
-            replicatedDatabase = (0..<settings.databases).contains(loader.replicationDatabase)
+            replicatedDatabase =
+                (0..<settings.databases).contains(loader.replicationDatabase)
                 ? loader.replicationDatabase : 0
             log.notice("sync-loaded", "\(summary.keys) keys loaded from the master's snapshot")
             return nil

@@ -93,7 +93,8 @@ extension Server {
         if !link.isFenced {
             link.isFenced = true
             endPrimaryLink("fenced by a sentinel, epoch \(epoch)")
-            log.notice("fenced", "Stopped following \(link.host):\(link.port) for epoch \(epoch) at offset \(history.offset)")
+            log.notice(
+                "fenced", "Stopped following \(link.host):\(link.port) for epoch \(epoch) at offset \(history.offset)")
         }
         return history.offset
     }
