@@ -59,7 +59,8 @@ enum HandshakeLibrary {
             "MD5", "MD5-SHA1",
         ],
         OSSL_OP_CIPHER: [
-            "AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305", "AES-128-CCM", "AES-256-CCM", "AES-128-CBC", "AES-256-CBC",
+            "AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305", "AES-128-CCM", "AES-256-CCM", "AES-128-CBC",
+            "AES-256-CBC",
             "AES-128-CBC-HMAC-SHA1", "AES-256-CBC-HMAC-SHA1", "AES-128-CBC-HMAC-SHA256", "AES-256-CBC-HMAC-SHA256",
             "ARIA-128-GCM", "ARIA-256-GCM", "CAMELLIA-128-CBC", "CAMELLIA-256-CBC",
         ],
@@ -127,11 +128,13 @@ enum HandshakeLibrary {
     // MARK: The provider
 
     private typealias Function = @convention(c) () -> Void
-    private typealias Query = @convention(c) (UnsafeMutableRawPointer?, Int32, UnsafeMutablePointer<Int32>?) ->
+    private typealias Query =
+        @convention(c) (UnsafeMutableRawPointer?, Int32, UnsafeMutablePointer<Int32>?) ->
         UnsafePointer<OSSL_ALGORITHM>?
-    private typealias Capabilities = @convention(c) (
-        UnsafeMutableRawPointer?, UnsafePointer<CChar>?, co_param_callback?, UnsafeMutableRawPointer?
-    ) -> Int32
+    private typealias Capabilities =
+        @convention(c) (
+            UnsafeMutableRawPointer?, UnsafePointer<CChar>?, co_param_callback?, UnsafeMutableRawPointer?
+        ) -> Int32
 
     private static func makeFunctions() -> UnsafePointer<OSSL_DISPATCH> {
         let query: Query = { _, operation, mayNotCache in
