@@ -73,7 +73,7 @@ def sequence(seed, count, families):
         command = list(source.random.choice(families)(source))
         roll = source.random.random()
         if roll < 0.01 and command[0] not in LONGER_SINCE_7_2:
-            command.append(source.text())          # one argument too many
+            X
         elif roll < 0.02 and len(command) > 1 and command[0] not in RANDOM_WITHOUT_COUNT:
             command.pop()                          # one too few
         command[0] = source.case(command[0])
