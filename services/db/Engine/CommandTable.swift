@@ -57,6 +57,16 @@ public struct CommandSpec: Sendable {
         arity >= 0 ? argumentCount == Int(arity) : argumentCount >= -Int(arity)
     }
 
+    /// Whether the first argument names a subcommand.
+    public var hasSubcommands: Bool { CommandShape.isContainer(id) }
+
+    public static func isContainer(_ id: CommandID) -> Bool {
+        switch id {
+        case .client, .command, .config, .debug, .latency, .memory, .object, .pubsub, .slowlog: true
+        default: false
+        }
+    }
+
     @inline(__always) public func has(_ flag: CommandSpec.Flags) -> Bool { flags & flag.rawValue != 0 }
 }
 

@@ -41,7 +41,8 @@ final class ClientDetails {
     var libraryName = ""
     var libraryVersion = ""
     var user = "default"
-    var lastCommand: CommandID?
+    /// The subcommand of a container command, in lower case.
+    var lastSubcommand: String?
     var lastCommandMilliseconds: Int64 = 0
     /// Commands of the open transaction.
     var queued: [QueuedCommand] = []
@@ -81,6 +82,7 @@ struct ClientState {
     /// Bytes of input without which parsing again would be in vain.
     var needed = 0
     var commandCount: UInt64 = 0
+    var lastCommand: CommandID?
     let details: ClientDetails
 }
 

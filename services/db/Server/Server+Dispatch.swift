@@ -90,6 +90,9 @@ extension Server {
     ) {
         if persistence.isEnded { return }
         guard let shape else {
+            if arguments[0].equalsIgnoringCase("post") || arguments[0].equalsIgnoringCase("host:") {
+                return cutOffBrowser(client)
+            }
             return refuse(client, reply, unknownCommandText(arguments, count))
         }
         guard shape.accepts(argumentCount: count) else {
@@ -123,6 +126,16 @@ extension Server {
         if !monitors.isEmpty, shape.id != .exec { feedMonitors(client, shape, arguments, count) }
         executeTimed(client, shape, invocation, raw)
         engine.state.pointee.noTouch = false
+    }
+
+    /// An HTTP request on this port comes from a browser that a hostile page uses against us: its body must not be executed.
+    private func cutOffBrowser(_ client: Client) {
+        log.warning(
+            "http-request",
+            "Possible SECURITY ATTACK detected. It looks like somebody is sending POST or Host: commands. Connection from \(client.connection.remoteAddress) aborted."
+        )
+        client.insert(.closing)
+        client.connection.close(.local("an HTTP request"))
     }
 
     /// A refused command also breaks the transaction that it was meant for.
@@ -159,7 +172,9 @@ extension Server {
 
     /// Runs a command: the engine's, or one of the server's own.
     func run(_ client: Client, _ shape: CommandShape, _ invocation: Invocation, _ raw: ByteView) {
-        client.details.lastCommand = shape.id
+        client.state.pointee.lastCommand = shape.id
+        let isContainer = shape.hasSubcommands && invocation.count > 1
+        client.details.lastSubcommand = isContainer ? invocation[1].string.lowercased() : nil
         if !watchers.isEmpty { failWatches(shape, invocation) }
         if engine.execute(shape, invocation, raw: raw.count > 0 ? raw : nil) {
             // From now on its replies may depend on data, so they wait for what makes data safe. A connection that only asks

@@ -28,6 +28,21 @@ extension Server {
         }
     }
 
+    /// Evicts between commands too: the limit may have been lowered, or commands may have stopped coming.
+    func evictInTurn() {
+        isMoreEvictionDue = false
+        let limit = settings.engine.maxMemoryBytes
+        guard limit > 0, settings.engine.maxMemoryPolicy != .noEviction, engine.usedBytes > limit, pause == nil,
+            !(isReplicaRole && settings.replicaIgnoreMaxMemory)
+        else { return }
+        let before = engine.state.pointee.statistics.evictedKeys
+        let isWithin = engine.evict(overhead: 0, budget: Server.evictionsPerTurn)
+        // Without a key that may go there is nothing to come back for.
+        isMoreEvictionDue = !isWithin && engine.state.pointee.statistics.evictedKeys > before
+    }
+
+    private static let evictionsPerTurn = 1000
+
     /// Keys evicted at most before one command.
     private static let evictionsPerCommand = 256
 }

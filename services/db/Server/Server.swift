@@ -67,6 +67,7 @@ public final class Server {
     /// Clients that were closed in this turn: their commands may still be in the batch.
     var retired: [Client] = []
     var isMoreExpiryDue = false
+    var isMoreEvictionDue = false
     var isExecutingTransaction = false
     /// Where in its client's input the running command starts.
     var currentCommandStart = 0
@@ -140,10 +141,15 @@ public final class Server {
         updateLongWay()
     }
 
+    /// A threshold that O(1) commands can pass: then every command has to be timed.
+    private var isSlowlogPrecise: Bool {
+        settings.slowlogMicroseconds >= 0 && settings.slowlogMicroseconds < 500 && settings.slowlogMaxEntries > 0
+    }
+
     func updateLongWay() {
         needsLongWay =
             isLoading || pause != nil || !monitors.isEmpty || settings.engine.maxMemoryBytes > 0
-            || isShuttingDown || isReplicaRole || settings.minReplicasToWrite > 0 || isDiskFailing
+            || isSlowlogPrecise || isShuttingDown || isReplicaRole || settings.minReplicasToWrite > 0 || isDiskFailing
     }
 
     // MARK: Start and end
@@ -194,6 +200,10 @@ public final class Server {
             throw StartError("cannot listen: \(error)")
         }
         if listeners.isEmpty { throw StartError("no port to listen on: set port, tls-port or unixsocket") }
+        log.notice(
+            "start",
+            "dssm-db \(ProductVersion.current) (Redis \(Server.redisVersion)) listens, pid=\(getpid()), port=\(settings.port), tls-port=\(settings.tlsPort)"
+        )
         reactor.catchSignals([SIGTERM, SIGINT, SIGHUP])
         reactor.schedule(after: 100) { [unowned self] in tick() }
     }
@@ -297,6 +307,7 @@ extension Server: ReactorHandler {
         // a log that cannot take them.
         let mayExpire = pause == nil && persistence.logFailure == nil
         isMoreExpiryDue = mayExpire && engine.expireDueKeys(budget: Server.expiryBudget)
+        evictInTurn()
         if !engine.state.pointee.events.isEmpty { serveEvents() }
         drainStream()
         walks.turn()
@@ -318,14 +329,16 @@ extension Server: ReactorHandler {
     static let expiryBudget = 2000
 
     public func idleMilliseconds() -> Int64? {
-        if isMoreExpiryDue || walks.wantsTurn { return 0 }
+        if isMoreExpiryDue || isMoreEvictionDue || walks.wantsTurn { return 0 }
         if pause != nil || persistence.logFailure != nil { return nil }
         return engine.nextExpiryCheck.map { max(0, $0 - reactor.now) }
     }
 
     public func signalled(_ number: Int32) {
         switch number {
-        case SIGHUP: log.sink.reopen()
+        case SIGHUP:
+            log.sink.reopen()
+            log.notice("log-reopened", "SIGHUP received, the log file was opened anew")
         default:
             log.notice("signal", "Received \(number == SIGTERM ? "SIGTERM" : "SIGINT") scheduling shutdown...")
             shutDown(save: nil)

@@ -110,7 +110,12 @@ extension Server {
         if client.has(.noEvict) { flags += "e" }
         if client.has(.noTouch) { flags += "T" }
         let now = reactor.monotonicNow
-        let command = details.lastCommand.map { commands.spec($0).name } ?? "NULL"
+        var command = "NULL"
+        if let last = client.state.pointee.lastCommand {
+            let spec = commands.spec(last)
+            let subcommand = CommandShape.isContainer(last) ? details.lastSubcommand.map { "|" + $0 } ?? "" : ""
+            command = spec.name + subcommand
+        }
         let bytesOut = connection.isOpen ? connection.pendingOutput : 0
         return "id=\(client.id) addr=\(connection.remoteAddress) laddr=\(connection.localAddress) "
             + "fd=\(connection.fileDescriptor) name=\(details.name) age=\((now - connection.created) / 1000) "

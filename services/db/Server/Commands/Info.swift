@@ -32,7 +32,7 @@ extension Server {
         for section in wanted where seen.insert(section).inserted {
             guard let fields = infoSection(section) else { continue }
             if !text.isEmpty { text += "\r\n" }
-            text += "# \(section.prefix(1).uppercased() + section.dropFirst())\r\n"
+            text += "# \(section == "cpu" ? "CPU" : section.prefix(1).uppercased() + section.dropFirst())\r\n"
             for (name, value) in fields { text += "\(name):\(value)\r\n" }
         }
         c.reply.verbatim(text)
