@@ -127,6 +127,7 @@ extension Server {
             shape.accepts(argumentCount: command.argumentCount)
         else { return executeLongWay(command) }
         commandCalls[Int(shape.id.rawValue)] &+= 1
+        client.state.pointee.lastCommand = shape.id
         let invocation = Invocation(
             arguments: arena.pointer(command.firstArgument), count: command.argumentCount, hash: command.hash,
             database: client.database, reply: client.reply)
