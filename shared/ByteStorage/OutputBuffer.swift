@@ -110,15 +110,19 @@ import CLinux
 
     @usableFromInline @inline(never) func grow(_ extra: Int) {
         let used = count
+        var wanted = used + extra
         if state.pointee.start > 0 {
             memmove(state.pointee.base, state.pointee.base + state.pointee.start, used)
             state.pointee.start = 0
             state.pointee.end = used
-            if used &+ extra <= state.pointee.capacity { return }
+            // Moving pays only when it makes room for a good while: else a buffer that is nearly full and consumed in
+            // small pieces would be moved with each of them.
+            if wanted <= state.pointee.capacity &- state.pointee.capacity / 4 { return }
+            wanted += wanted / 2
         }
         // Checked arithmetic: lengths here are bounded by the limits on queries and replies long before they overflow.
         var capacity = state.pointee.capacity
-        while capacity < used + extra { capacity *= 2 }
+        while capacity < wanted { capacity *= 2 }
         guard let base = realloc(state.pointee.base, capacity) else { outOfMemory(capacity) }
         state.pointee.base = base
         state.pointee.capacity = capacity

@@ -18,6 +18,8 @@ public struct ReplyScanner: Sendable {
         case failed(ReplyError)
     }
 
+    /// Longest line: simple strings, errors, numbers and lengths, bytes.
+    public static let maximumLine = 64 << 10
     /// Largest number of bytes of one reply.
     public var maximumBytes: Int
     private var position = 0
@@ -31,10 +33,11 @@ public struct ReplyScanner: Sendable {
     public mutating func scan(_ bytes: ByteView) -> Status {
         while remaining > 0 {
             guard position < bytes.count else { return .incomplete }
-            guard let lineEnd = lineEnd(bytes, position) else {
-                if bytes.count - position > 64 << 10 { return .failed(ReplyError("a line of the reply is too long")) }
-                return .incomplete
+            let lineEnd = lineEnd(bytes, position)
+            if (lineEnd ?? bytes.count) - position > ReplyScanner.maximumLine {
+                return .failed(ReplyError("a line of the reply is too long"))
             }
+            guard let lineEnd else { return .incomplete }
             let line = bytes.slice(position + 1, lineEnd)
             let next = lineEnd + 2
             switch bytes[position] {
@@ -80,7 +83,9 @@ public struct ReplyScanner: Sendable {
 
     private func lineEnd(_ bytes: ByteView, _ start: Int) -> Int? {
         var index = start
-        while index + 1 < bytes.count {
+        // Never further than a line may be long: what comes later is not looked at again and again.
+        let end = min(bytes.count, start + ReplyScanner.maximumLine + 2)
+        while index + 1 < end {
             if bytes[index] == 13 && bytes[index + 1] == 10 { return index }
             index += 1
         }

@@ -116,7 +116,7 @@ public struct ReplyParser: Sendable {
             return .bulk(content.array)
         case UInt8(ascii: "%"), UInt8(ascii: "|"):
             var pairs: [ReplyValue.Pair] = []
-            for _ in 0..<(parseInteger(line) ?? 0) {
+            for _ in 0..<max(0, parseInteger(line) ?? 0) {
                 let key = try value(bytes, &position, depth + 1)
                 pairs.append(ReplyValue.Pair(key, try value(bytes, &position, depth + 1)))
             }

@@ -138,9 +138,12 @@ import ByteStorage
     /// Out-of-band data. RESP2: an array.
     @inlinable public func push(_ count: Int) { header(isRESP3 ? 62 : 42, Int64(count)) }
 
-    /// Puts an array header before what was written since `position` (a former `out.end`), for replies whose number of
-    /// elements is known only at the end. Costs one move of the elements.
-    public func insertArrayHeader(_ count: Int, at position: Int, kind: UInt8 = 42) {
+    /// Puts an array header before what was written since `out.count` was `readable`, for replies whose number of elements
+    /// is known only at the end. Costs one move of the elements.
+    ///
+    /// The place is given as a count of readable bytes because growing may move them within the buffer; it is valid as
+    /// long as nothing is consumed.
+    public func insertArrayHeader(_ count: Int, after readable: Int, kind: UInt8 = 42) {
         withUnsafeTemporaryAllocation(byteCount: 24, alignment: 1) { scratch in
             guard let base = scratch.baseAddress else { return }
             base.storeBytes(of: kind, as: UInt8.self)
@@ -148,8 +151,7 @@ import ByteStorage
             base.storeBytes(of: 13, toByteOffset: length, as: UInt8.self)
             base.storeBytes(of: 10, toByteOffset: length + 1, as: UInt8.self)
             length += 2
-            // Positions are relative to the base; `reserve` may move consumed bytes away, so measure from the end.
-            let tail = out.end - position
+            let tail = out.count - readable
             _ = out.reserve(length)
             let start = out.state.pointee.base + (out.end - tail)
             (start + length).copyMemory(from: start, byteCount: tail)

@@ -89,7 +89,10 @@ public enum RequestError: Error, Equatable, Sendable {
     static func length(_ base: UnsafeRawPointer, _ position: inout Int, _ end: Int) -> Int {
         var index = position
         var value = 0
-        // The common case: one to eighteen digits, then CR LF.
+        // The common case: one to eighteen digits, the first of them not 0, then CR LF.
+        if index < end, base.load(fromByteOffset: index, as: UInt8.self) == 48 {
+            return slowLength(base, &position, end)
+        }
         while index < end {
             let byte = base.load(fromByteOffset: index, as: UInt8.self)
             let digit = byte &- 48
@@ -190,7 +193,7 @@ public enum RequestError: Error, Equatable, Sendable {
     func oddBulk(
         _ length: Int, _ arena: ArgumentArena, _ first: Int, _ consumed: Int, _ argumentsLeft: Int
     ) -> RequestStatus {
-        if length == RequestParser.lengthIncomplete { return incomplete(arena, first, consumed + 2, argumentsLeft, 0) }
+        if length == RequestParser.lengthIncomplete { return incomplete(arena, first, consumed, argumentsLeft, 0) }
         arena.truncate(to: first)
         if length == RequestParser.lengthTooLong { return .failed(.tooBigBulkCount) }
         return .failed(restricted && length > limits.bulkBytes ? .unauthenticatedBulkLength : .invalidBulkLength)

@@ -76,6 +76,9 @@ public struct Connection: Hashable {
         var remoteAddress: String?
         var localAddress: String?
         var serverName: String?
+        /// Addresses of the peer's name that have not been tried yet.
+        var untriedAddresses: [SocketAddress] = []
+        var sourceAddress: String?
         var tlsContext: TLSContext?
     }
 
@@ -205,6 +208,8 @@ public struct Connection: Hashable {
     func updateInterest() {
         guard state.pointee.fd >= 0, phase != .closed, phase != .resolving else { return }
         var wanted: UInt32 = 0
+        // Hang-ups are reported whatever the interest: once is enough while a worker has the session.
+        if state.pointee.isWithWorker { wanted = EPOLLONESHOT.rawValue }
         if !state.pointee.isReadingPaused, !state.pointee.isWithWorker, !state.pointee.isClosingAfterFlush {
             wanted |= EPOLLIN.rawValue
         }
@@ -215,6 +220,8 @@ public struct Connection: Hashable {
     }
 
     private var wantsToWrite: Bool {
+        // The worker writes to the encrypted output.
+        if state.pointee.isWithWorker { return false }
         if let cipher = state.pointee.cipherOutput, !cipher.isEmpty { return true }
         guard phase == .open, let output = state.pointee.output else { return false }
         return min(output.count, state.pointee.sendable) > 0

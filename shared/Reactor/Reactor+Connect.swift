@@ -25,6 +25,7 @@ extension Reactor {
         let listener = makeConnection(fd: fd, phase: .open, tag: tag)
         listener.state.pointee.isListener = true
         listener.state.pointee.tlsContext = tls
+        listening.insert(listener)
         add(listener, EPOLLIN.rawValue)
         return listener
     }
@@ -41,8 +42,11 @@ extension Reactor {
                 // Out of descriptors: leave the rest in the queue for a moment instead of spinning on it.
                 let code = cl_errno()
                 if code == EMFILE || code == ENFILE || code == ENOBUFS || code == ENOMEM {
+                    let id = listener.id
                     listener.setReadingPaused(true)
-                    schedule(after: 100) { if listener.phase == .open { listener.setReadingPaused(false) } }
+                    schedule(after: 100) { [unowned self] in
+                        if listening.contains(listener), listener.id == id { listener.setReadingPaused(false) }
+                    }
                 }
                 return
             }
@@ -93,19 +97,39 @@ extension Reactor {
         switch result {
         case .failure(let failure): close(connection, .resolution(failure.text))
         case .success(let addresses):
+            connection.state.pointee.untriedAddresses = addresses
+            connection.state.pointee.sourceAddress = source
+            connectToNextAddress(connection, previousError: EADDRNOTAVAIL)
+        }
+    }
+
+    /// Tries the addresses of a name one after the other: a name may have one of a family that is not routed here.
+    private func connectToNextAddress(_ connection: Connection, previousError: Int32) {
+        var code = previousError
+        while !connection.state.pointee.untriedAddresses.isEmpty {
+            let address = connection.state.pointee.untriedAddresses.removeFirst()
             do throws(SocketError) {
-                connection.state.pointee.fd = try Sockets.connect(addresses[0], from: source)
+                connection.state.pointee.fd = try Sockets.connect(
+                    address, from: connection.state.pointee.sourceAddress)
                 connection.state.pointee.phase = .connecting
-                add(connection, EPOLLIN.rawValue | EPOLLOUT.rawValue)
+                return add(connection, EPOLLIN.rawValue | EPOLLOUT.rawValue)
             } catch {
-                close(connection, .socket(error.code))
+                code = error.code
             }
         }
+        close(connection, .socket(code))
     }
 
     func finishConnect(_ connection: Connection) {
         let code = Sockets.pendingError(connection.state.pointee.fd)
-        guard code == 0 else { return close(connection, .socket(code)) }
+        guard code == 0 else {
+            guard !connection.state.pointee.untriedAddresses.isEmpty else { return close(connection, .socket(code)) }
+            _ = CLinux.close(connection.state.pointee.fd)
+            connection.state.pointee.fd = -1
+            connection.state.pointee.phase = .resolving
+            return connectToNextAddress(connection, previousError: code)
+        }
+        connection.state.pointee.untriedAddresses = []
         guard let context = connection.state.pointee.tlsContext else { return becomeOpen(connection) }
         connection.state.pointee.phase = .handshaking
         connection.state.pointee.tls = TLSSession.create(
@@ -115,8 +139,10 @@ extension Reactor {
 
     private func becomeOpen(_ connection: Connection) {
         connection.state.pointee.phase = .open
-        connection.state.pointee.deadline = .max
-        unwatchDeadline(connection)
+        if !connection.isClosingAfterFlush {
+            connection.state.pointee.deadline = .max
+            unwatchDeadline(connection)
+        }
         connection.state.pointee.interest = .max
         connection.updateInterest()
         guard connection.phase == .open else { return }

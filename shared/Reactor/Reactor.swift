@@ -55,6 +55,9 @@ public final class Reactor {
     private var nextID: UInt64 = 1
     private var timers = TimerQueue()
     private var deadlineWatch: Set<Connection> = []
+    private var nextDeadlineCheck: Int64 = 0
+    /// Listeners that are open: their timers may fire after they were closed.
+    var listening: Set<Connection> = []
     private var isStopped = false
     private var afterTurn: [() -> Void] = []
     public weak var handler: (any ReactorHandler)?
@@ -92,8 +95,13 @@ public final class Reactor {
     public func run() {
         while !isStopped {
             turn()
-            while !afterTurn.isEmpty { afterTurn.removeFirst()() }
+            runWorkAfterTurn()
         }
+    }
+
+    /// What `runAfterTurn` has put off. Public for those who drive the loop turn by turn.
+    public func runWorkAfterTurn() {
+        while !afterTurn.isEmpty { afterTurn.removeFirst()() }
     }
 
     /// Runs `body` between turns: it may take long and call `turn` itself, as loading a dataset does.
@@ -140,7 +148,7 @@ public final class Reactor {
 
     private func waitMilliseconds() -> Int32 {
         if !readyNext.isEmpty || !afterTurn.isEmpty { return 0 }
-        var wait: Int64 = 1000
+        var wait: Int64 = deadlineWatch.isEmpty ? 1000 : Reactor.deadlineResolution
         if let idle = handler?.idleMilliseconds() { wait = min(wait, max(0, idle)) }
         if let deadline = timers.nextDeadline { wait = min(wait, max(0, deadline - Reactor.monotonicMilliseconds())) }
         return Int32(wait)
@@ -163,7 +171,8 @@ public final class Reactor {
             ready.withUnsafeBufferPointer { handler?.process($0) }
         }
         if let deadline = timers.nextDeadline, deadline <= monotonicNow {
-            for body in timers.takeDue(until: monotonicNow) { body() }
+            let last = timers.lastNumber
+            while let body = timers.takeNext(dueAt: monotonicNow, upTo: last) { body() }
         }
         checkDeadlines()
         handler?.endTurn()
@@ -467,6 +476,7 @@ public final class Reactor {
         openConnections -= 1
         deadlineWatch.remove(connection)
         heldConnections.remove(connection)
+        if state.pointee.isListener { listening.remove(connection) }
         if !state.pointee.isWithWorker { sayGoodbye(connection, phase) }
         if state.pointee.fd >= 0 { _ = CLinux.close(state.pointee.fd) }
         state.pointee.fd = -1
@@ -512,8 +522,12 @@ public final class Reactor {
     func watchDeadline(_ connection: Connection) { deadlineWatch.insert(connection) }
     func unwatchDeadline(_ connection: Connection) { deadlineWatch.remove(connection) }
 
+    /// Milliseconds between two looks at the deadlines of connections: there may be thousands in a handshake.
+    private static let deadlineResolution: Int64 = 20
+
     private func checkDeadlines() {
-        guard !deadlineWatch.isEmpty else { return }
+        guard !deadlineWatch.isEmpty, monotonicNow >= nextDeadlineCheck else { return }
+        nextDeadlineCheck = monotonicNow + Reactor.deadlineResolution
         for connection in deadlineWatch where connection.state.pointee.deadline <= monotonicNow {
             let isHandshake = connection.phase != .open
             close(connection, .local(isHandshake ? "timed out while connecting" : "timed out while closing"))

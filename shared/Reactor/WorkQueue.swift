@@ -38,8 +38,9 @@ public final class WorkQueue: Sendable {
                 guard state.head < state.jobs.count else { return nil }
                 let job = state.jobs[state.head]
                 state.head += 1
-                if state.head == state.jobs.count {
-                    state.jobs.removeAll(keepingCapacity: true)
+                // Jobs that are done go in bulk, also while new ones never stop coming.
+                if state.head == state.jobs.count || state.head >= 256 && state.head * 2 >= state.jobs.count {
+                    state.jobs.removeFirst(state.head)
                     state.head = 0
                 }
                 return job

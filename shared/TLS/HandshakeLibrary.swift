@@ -1,15 +1,16 @@
 // The OpenSSL library context that contexts and sessions use: the default provider, reduced to what TLS needs.
 //
-// The problem: OpenSSL 3.0 and 3.1 decode the key of every peer certificate by asking each known decoder whether it fits,
-// after they have listed every algorithm of the library context: a fifth to a third of a mutual handshake's CPU time, more
-// than the signatures. The work grows with the number of algorithms, and TLS needs few of them. So sessions get a library
-// context of their own, whose only provider passes on those algorithms of the default provider that are named below, and
-// nothing else: the implementations are the same.
+// The problem: OpenSSL 3.0 and 3.1 decode the key of every peer certificate by asking each known decoder whether it
+// fits, after they have listed every algorithm of the library context: a fifth to a third of a mutual handshake's CPU
+// time, more than the signatures. The work grows with the number of algorithms, and TLS needs few of them. So sessions
+// get a library context of their own, whose only provider passes on those algorithms of the default provider that are
+// named below, and nothing else: the implementations are the same.
 //
-// All protocol features stay: every cipher suite and group that OpenSSL builds by default, RSA, RSA-PSS, ECDSA and EdDSA
-// certificates. Certificates with DSA or SM2 keys, which no default cipher suite takes, are refused.
+// Cipher suites and groups of OpenSSL's default build stay, and RSA, RSA-PSS, ECDSA and EdDSA certificates. Refused are
+// certificates with DSA or SM2 keys, which no default cipher suite takes, and those signed over a hash that is not named
+// below (RIPEMD-160, SM3, SHA-512/224, SHA3-224).
 // From 3.2 on OpenSSL caches its decoders and asks providers for more kinds of things; and whoever has configured other
-// providers (FIPS, a hardware token) wants exactly those. In both cases the usual library context is used as it is.
+// providers (FIPS, a hardware token) wants exactly those. In both cases the default library context is used.
 import COpenSSL
 
 enum HandshakeLibrary {
@@ -34,7 +35,7 @@ enum HandshakeLibrary {
     }()
 
     /// Whether OpenSSL is one that gains, and set up as usual.
-    private static var isWanted: Bool {
+    static var isWanted: Bool {
         guard OPENSSL_version_major() == 3, OPENSSL_version_minor() < 2 else { return false }
         guard EVP_default_properties_is_fips_enabled(nil) == 0 else { return false }
         var names: [String] = []
@@ -59,7 +60,8 @@ enum HandshakeLibrary {
             "MD5", "MD5-SHA1",
         ],
         OSSL_OP_CIPHER: [
-            "AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305", "AES-128-CCM", "AES-256-CCM", "AES-128-CBC", "AES-256-CBC",
+            "AES-128-GCM", "AES-256-GCM", "ChaCha20-Poly1305", "AES-128-CCM", "AES-256-CCM", "AES-128-CBC",
+            "AES-256-CBC",
             "AES-128-CBC-HMAC-SHA1", "AES-256-CBC-HMAC-SHA1", "AES-128-CBC-HMAC-SHA256", "AES-256-CBC-HMAC-SHA256",
             "ARIA-128-GCM", "ARIA-256-GCM", "CAMELLIA-128-CBC", "CAMELLIA-256-CBC",
         ],
@@ -127,11 +129,13 @@ enum HandshakeLibrary {
     // MARK: The provider
 
     private typealias Function = @convention(c) () -> Void
-    private typealias Query = @convention(c) (UnsafeMutableRawPointer?, Int32, UnsafeMutablePointer<Int32>?) ->
+    private typealias Query =
+        @convention(c) (UnsafeMutableRawPointer?, Int32, UnsafeMutablePointer<Int32>?) ->
         UnsafePointer<OSSL_ALGORITHM>?
-    private typealias Capabilities = @convention(c) (
-        UnsafeMutableRawPointer?, UnsafePointer<CChar>?, co_param_callback?, UnsafeMutableRawPointer?
-    ) -> Int32
+    private typealias Capabilities =
+        @convention(c) (
+            UnsafeMutableRawPointer?, UnsafePointer<CChar>?, co_param_callback?, UnsafeMutableRawPointer?
+        ) -> Int32
 
     private static func makeFunctions() -> UnsafePointer<OSSL_DISPATCH> {
         let query: Query = { _, operation, mayNotCache in

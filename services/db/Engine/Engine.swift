@@ -32,7 +32,7 @@ import RESP
 
 /// Limits and policies of the engine; CONFIG SET changes them while it runs.
 public struct EngineSettings: Sendable {
-    public var hashMaxCompactEntries = 128
+    public var hashMaxCompactEntries = 512
     public var hashMaxCompactValue = 64
     public var setMaxIntegerEntries = 512
     public var setMaxCompactEntries = 128

@@ -50,6 +50,7 @@ extension Engine {
         case .incr: increment(c, by: 1)
         case .incrby: if let amount = c.integer(2) { increment(c, by: amount) }
         case .incrbyfloat: incrementByFloat(c)
+        case .lcs: lcs(c)
         case .mget: mget(c)
         case .mset: mset(c, onlyIfNone: false)
         case .msetnx: mset(c, onlyIfNone: true)

@@ -52,9 +52,10 @@ extension Server {
         c.client.connection.state.pointee.isGated = true
         if engine.tryServeBlocking(c.shape.id, c.invocation) { return }
         // Inside a transaction nothing may wait: the command answers as if its time were over.
-        if isExecutingTransaction { return plan.nilReply(c.reply) }
+        if isExecutingTransaction { return plan.immediateReply(c.reply) }
         let command = BlockedCommand(
-            shape: c.shape, arguments: (0..<c.count).map { c[$0].array }, keys: plan.keys, timeoutReply: plan.nilReply)
+            shape: c.shape, arguments: (0..<c.count).map { c[$0].array }, keys: plan.keys,
+            timeoutReply: { $0.nullArray() })
         let client = c.client
         client.details.blocking = command
         client.insert(.blocked)
@@ -64,7 +65,7 @@ extension Server {
             command.timer = reactor.schedule(after: plan.timeoutMilliseconds) { [unowned self] in
                 guard client.details.blocking === command else { return }
                 unblock(client)
-                command.timeoutReply(client.reply)
+                command.timeoutReply(lateReply(client))
                 resume(client)
             }
         }
@@ -74,13 +75,14 @@ extension Server {
         let keys: [WatchedKey]
         /// 0: for ever.
         let timeoutMilliseconds: Int64
-        let nilReply: (ReplyWriter) -> Void
+        /// The reply where waiting is not allowed.
+        let immediateReply: (ReplyWriter) -> Void
     }
 
     private func blockingPlan(_ c: CommandContext) -> BlockingPlan? {
         let timeoutIndex: Int
         var keys: [ByteView]
-        var nilReply: (ReplyWriter) -> Void = { $0.nullArray() }
+        var immediateReply: (ReplyWriter) -> Void = { $0.nullArray() }
         switch c.shape.id {
         case .blpop, .brpop, .bzpopmin, .bzpopmax:
             timeoutIndex = c.count - 1
@@ -89,7 +91,7 @@ extension Server {
             timeoutIndex = c.count - 1
             keys = [c[1]]
             // The null array after a wait, the null string where nothing may wait: so Redis has it.
-            if isExecutingTransaction { nilReply = { $0.null() } }
+            immediateReply = { $0.null() }
         default:  // BLMPOP, BZMPOP: timeout numkeys key ...
             timeoutIndex = 1
             guard let count = parseInteger(c[2]), count > 0 else {
@@ -117,7 +119,7 @@ extension Server {
         let milliseconds = seconds == 0 ? 0 : max(1, Int64((seconds * 1000).rounded(.up)))
         return BlockingPlan(
             keys: keys.map { WatchedKey(database: c.client.database, key: $0.array) },
-            timeoutMilliseconds: milliseconds, nilReply: nilReply)
+            timeoutMilliseconds: milliseconds, immediateReply: immediateReply)
     }
 
     /// Takes a client out of the queues of its keys. It stays marked as blocked until `resume`.
@@ -147,6 +149,13 @@ extension Server {
         }
     }
 
+    /// Where the reply of a command goes that had to wait: nowhere after CLIENT REPLY OFF.
+    func lateReply(_ client: Client) -> ReplyWriter {
+        guard client.has(.replyOff) else { return client.reply }
+        scratchOutput.removeAll()
+        return ReplyWriter(scratchOutput)
+    }
+
     private func serve(_ key: WatchedKey) {
         for client in blocked.byKey[key] ?? [] {
             guard let command = client.details.blocking else { continue }
@@ -154,7 +163,7 @@ extension Server {
             withViews(command.arguments) { views, count in
                 let hash = command.shape.firstKey > 0 ? engine.hash(views[Int(command.shape.firstKey)]) : 0
                 let invocation = Invocation(
-                    arguments: views, count: count, hash: hash, database: key.database, reply: client.reply)
+                    arguments: views, count: count, hash: hash, database: key.database, reply: lateReply(client))
                 served = engine.tryServeBlocking(command.shape.id, invocation)
             }
             guard served else { continue }

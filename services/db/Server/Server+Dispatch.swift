@@ -27,11 +27,29 @@ struct CommandContext {
 
     func syntaxError() { reply.error("ERR syntax error") }
     func wrongArity(_ name: String) { reply.error("ERR wrong number of arguments for '\(name)' command") }
+    /// Refuses a subcommand that does not exist, or one that does with a wrong number of arguments.
     func unknownSubcommand(_ command: String) {
+        let name = self[1].string.lowercased()
+        if subcommands[command]?.contains(name) ?? false { return wrongArity("\(command.lowercased())|\(name)") }
         reply.error(
             "ERR unknown subcommand '\(self[1].slice(0, min(128, self[1].count)).string)'. Try \(command) HELP.")
     }
 }
+
+/// Subcommands by command, for the text of a refusal.
+private let subcommands: [String: Set<String>] = [
+    "CLIENT": [
+        "getname", "getredir", "help", "id", "info", "kill", "list", "no-evict", "no-touch", "pause", "reply",
+        "setinfo",
+        "setname", "unblock", "unpause",
+    ],
+    "CONFIG": ["get", "set", "rewrite", "resetstat", "help"],
+    "COMMAND": ["count", "docs", "getkeys", "info", "list", "help"],
+    "PUBSUB": ["channels", "numpat", "numsub", "shardchannels", "shardnumsub", "help"],
+    "SLOWLOG": ["get", "len", "reset", "help"],
+    "LATENCY": ["doctor", "help", "histogram", "history", "latest", "reset"],
+    "MEMORY": ["doctor", "help", "malloc-stats", "purge", "stats", "usage"],
+]
 
 extension Server {
     @inline(never) func executeLongWay(_ command: BatchedCommand) {
@@ -55,11 +73,14 @@ extension Server {
 
     private func executeSilently(_ command: BatchedCommand, _ arguments: UnsafeMutablePointer<ByteView>) {
         let client = command.client
+        let skips = client.has(.replySkipNext)
         client.remove(.replySkipNext)
         let reply = ReplyWriter(scratchOutput, isRESP3: client.state.pointee.isRESP3)
         executeChecked(
             client, command.shape, arguments, command.argumentCount, command.hash, reply, command.raw)
         scratchOutput.removeAll()
+        // Held back by a pause, it will come here again: the reply to skip is still its own.
+        if skips, client.has(.blocked), client.details.blocking == nil { client.insert(.replySkipNext) }
     }
 
     /// Checks in Redis's order: known, arity, authentication, memory, role, pub/sub, loading; then queues or runs.
@@ -98,7 +119,8 @@ extension Server {
             arguments: arguments, count: count, hash: hash, database: client.database, reply: reply)
         engine.state.pointee.noTouch = client.has(.noTouch) && shape.id != .touch
         commandCalls[Int(shape.id.rawValue)] &+= 1
-        if !monitors.isEmpty { feedMonitors(client, shape, arguments, count) }
+        // EXEC is shown after what it executes.
+        if !monitors.isEmpty, shape.id != .exec { feedMonitors(client, shape, arguments, count) }
         executeTimed(client, shape, invocation, raw)
         engine.state.pointee.noTouch = false
     }
@@ -138,6 +160,7 @@ extension Server {
     /// Runs a command: the engine's, or one of the server's own.
     func run(_ client: Client, _ shape: CommandShape, _ invocation: Invocation, _ raw: ByteView) {
         client.details.lastCommand = shape.id
+        if !watchers.isEmpty { failWatches(shape, invocation) }
         if engine.execute(shape, invocation, raw: raw.count > 0 ? raw : nil) {
             // From now on its replies may depend on data, so they wait for what makes data safe. A connection that only asks
             // for INFO, PING or messages is never held up, or a sentinel would take a db for dead that waits for its disk.

@@ -6,6 +6,23 @@ import TLS
 import Telemetry
 
 extension Server: HealthSource {
+    /// Connections to the metrics port at one time: probes and scrapers, which need no more.
+    private static let maximumHTTPConnections = 64
+    /// Milliseconds after which a connection to the metrics port ends.
+    private static let httpConnectionMilliseconds: Int64 = 60_000
+
+    func acceptedHTTP(_ connection: Connection) {
+        guard httpConnections.count < Server.maximumHTTPConnections else {
+            return connection.close(.local("too many connections to the metrics port"))
+        }
+        httpConnections.insert(connection.id)
+        let id = connection.id
+        reactor.schedule(after: Server.httpConnectionMilliseconds) { [unowned self] in
+            // The handle is valid as long as the connection is known.
+            if httpConnections.contains(id) { connection.close(.local("the metrics port keeps no connection longer")) }
+        }
+    }
+
     func answerHTTP(_ connection: Connection) {
         var health = healthConnections[connection.id] ?? HealthConnection()
         let input = connection.input

@@ -44,8 +44,10 @@ extension Server {
         if client.has([.blocked, .closing]) { return }
         let input = connection.input
         var parser = requestParser
+        var isRestricted = false
         if client.has(.needsAuthentication) {
             parser = RequestParser(limits: .unauthenticated, restricted: true)
+            isRestricted = true
         }
         if input.count < client.state.pointee.needed { return }
         client.state.pointee.needed = 0
@@ -79,8 +81,11 @@ extension Server {
                 return
             case .failed(let error):
                 runBatch()
-                if connection.isOpen, !client.has([.blocked, .closing]) { refuse(client, error) }
-                return
+                guard connection.isOpen, !client.has([.blocked, .closing]) else { return }
+                // An AUTH before it may just have lifted the limits.
+                guard isRestricted, !client.has(.needsAuthentication) else { return refuse(client, error) }
+                parser = requestParser
+                isRestricted = false
             }
         }
     }
@@ -125,7 +130,8 @@ extension Server {
         let invocation = Invocation(
             arguments: arena.pointer(command.firstArgument), count: command.argumentCount, hash: command.hash,
             database: client.database, reply: client.reply)
-        if shape.has(.fast) || shape.id == .set {
+        // SWAPDB is fast, but concerns those who watch keys.
+        if shape.has(.fast) && shape.id != .swapdb || shape.id == .set {
             if engine.execute(shape, invocation, raw: command.raw.count > 0 ? command.raw : nil) {
                 client.connection.state.pointee.isGated = true
                 if !engine.state.pointee.events.isEmpty { serveEvents() }
@@ -160,6 +166,8 @@ extension Server {
     /// The client can go on: what it sent meanwhile is executed in the next turn.
     func resume(_ client: Client) {
         client.remove(.blocked)
+        // What was needed was counted from the last command of the input, and others come before it now.
+        client.state.pointee.needed = 0
         client.connection.setReadingPaused(false)
         if !client.connection.input.isEmpty { client.connection.revisit() }
     }

@@ -52,6 +52,9 @@ public final class Server {
     var slowlog = SlowLog()
     var pause: ClientPause?
     var monitors: Set<Client> = []
+    /// Clients over the soft limit of their output: watched even when nothing is sent to them.
+    var overSoftLimit: Set<UInt64> = []
+    var httpConnections: Set<UInt64> = []
     let startedAt: Int64
     let runID: String
     var isShuttingDown = false
@@ -78,6 +81,8 @@ public final class Server {
     var primary: PrimaryLink?
     /// What +FULLRESYNC announced, until the snapshot is loaded.
     var fullSyncTarget: (id: String, offset: Int64)?
+    /// The database that the stream has selected after the snapshot that was loaded last.
+    var replicatedDatabase = 0
     var lastReplicationPing: Int64 = 0
     private var lastSupervision: Int64 = 0
     var healthConnections: [UInt64: HealthConnection] = [:]
@@ -204,6 +209,7 @@ public final class Server {
         lastCommandCount = statistics.commandsProcessed
         peakMemory = max(peakMemory, engine.usedBytes)
         closeIdleClients()
+        checkSoftLimits()
         checkPause()
         pollTLSFiles()
         checkSaveRules()
@@ -230,7 +236,7 @@ public struct StartError: Error, CustomStringConvertible, Sendable {
 
 extension Server: ReactorHandler {
     public func accepted(_ connection: Connection) {
-        if connection.tag == ConnectionTag.http { return }
+        if connection.tag == ConnectionTag.http { return acceptedHTTP(connection) }
         statistics.connectionsReceived += 1
         if clients.count >= settings.maxClients {
             statistics.rejectedConnections += 1
@@ -253,6 +259,8 @@ extension Server: ReactorHandler {
     }
 
     public func process(_ ready: UnsafeBufferPointer<Connection>) {
+        // The last snapshot is written and the log closed: what comes now would be lost.
+        if persistence.isEnded { return }
         processClients(ready)
         for connection in ready where connection.isOpen && connection.tag >= ConnectionTag.http {
             if connection.tag == ConnectionTag.http { answerHTTP(connection) } else { primaryLinkReceived(connection) }
@@ -261,6 +269,7 @@ extension Server: ReactorHandler {
 
     public func closed(_ connection: Connection, _ reason: CloseReason) {
         healthConnections[connection.id] = nil
+        httpConnections.remove(connection.id)
         statistics.bytesReceived += connection.state.pointee.bytesReceived
         statistics.bytesSent += connection.state.pointee.bytesSent
         if connection.tag == ConnectionTag.primaryLink { return primaryLinkClosed(connection, reason) }
@@ -271,8 +280,11 @@ extension Server: ReactorHandler {
         guard let client = Client.of(connection) else { return }
         log.verbose("client-closed", "Client closed connection: \(reason.text), addr=\(connection.remoteAddress)")
         forget(client)
+        // What of it is still in the batch must not be executed: it could enter the client into lists anew.
+        client.insert(.closing)
         connection.context = nil
         clients[client.id] = nil
+        overSoftLimit.remove(client.id)
         // Commands of this client may still be in the batch: its state goes when the turn is over.
         retired.append(client)
     }
@@ -281,8 +293,10 @@ extension Server: ReactorHandler {
         engine.setTime(reactor.now)
         // While data is loaded, turns come in the middle of it: nothing may expire yet.
         if isLoading { return endLoadingTurn() }
-        // Deletions would pile up for a log that cannot take them.
-        isMoreExpiryDue = persistence.logFailure == nil && engine.expireDueKeys(budget: Server.expiryBudget)
+        // In a pause the dataset stands still: a handover waits for replicas to reach its end. And deletions would pile up for
+        // a log that cannot take them.
+        let mayExpire = pause == nil && persistence.logFailure == nil
+        isMoreExpiryDue = mayExpire && engine.expireDueKeys(budget: Server.expiryBudget)
         if !engine.state.pointee.events.isEmpty { serveEvents() }
         drainStream()
         walks.turn()
@@ -305,7 +319,7 @@ extension Server: ReactorHandler {
 
     public func idleMilliseconds() -> Int64? {
         if isMoreExpiryDue || walks.wantsTurn { return 0 }
-        if persistence.logFailure != nil { return nil }
+        if pause != nil || persistence.logFailure != nil { return nil }
         return engine.nextExpiryCheck.map { max(0, $0 - reactor.now) }
     }
 

@@ -46,16 +46,16 @@ struct HashTests {
         if let slot = run.engine.peek(0, ByteView("h")) { HashValue(word: Table.entry(slot).word).checkInvariants() }
     }
 
-    @Test("The encoding changes past 128 fields and past 64 bytes, for fields and for values")
+    @Test("The encoding changes past 512 fields and past 64 bytes, for fields and for values")
     func encodings() {
         let run = CommandRunner()
-        for number in 1...128 { run("HSET h f\(number) v") }
+        for number in 1...512 { run("HSET h f\(number) v") }
         #expect(run("OBJECT ENCODING h") == "listpack")
         run("HSET h f1 other")
         #expect(run("OBJECT ENCODING h") == "listpack")
-        run("HSET h f129 v")
+        run("HSET h f513 v")
         #expect(run("OBJECT ENCODING h") == "hashtable")
-        #expect(run("HLEN h") == ":129")
+        #expect(run("HLEN h") == ":513")
         let long = String(repeating: "x", count: 65)
         run("HSET v f \(long.dropFirst())")
         #expect(run("OBJECT ENCODING v") == "listpack")

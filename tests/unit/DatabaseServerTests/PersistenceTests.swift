@@ -1,6 +1,7 @@
 import ByteStorage
 import CLinux
 import DatabaseEngine
+import Glibc
 import RESP
 import Reactor
 import Telemetry
@@ -8,17 +9,40 @@ import Testing
 
 @testable import DatabaseServer
 
-/// A server without listeners over a data folder of its own.
+/// A data folder that lives as long as the object.
+final class DataFolder {
+    let path: String
+
+    init() throws {
+        var template = Array("/tmp/dssm-server-XXXXXX".utf8CString)
+        path = try #require(mkdtemp(&template).map { String(cString: $0) })
+    }
+
+    deinit { DataFolder.remove(path) }
+
+    private static func remove(_ path: String) {
+        guard let entries = opendir(path) else { return }
+        while let entry = readdir(entries) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard name != ".", name != ".." else { continue }
+            if unlink("\(path)/\(name)") != 0 { remove("\(path)/\(name)") }
+        }
+        closedir(entries)
+        rmdir(path)
+    }
+}
+
+/// A server without listeners over a data folder.
 final class ServerFixture {
-    let folder: String
+    let folder: DataFolder
     let server: Server
 
-    init(folder: String? = nil, _ change: (inout ServerSettings) -> Void = { _ in }) throws {
-        var template = Array("/tmp/dssm-server-XXXXXX".utf8CString)
-        let made = folder ?? mkdtemp(&template).map { String(cString: $0) }
-        self.folder = try #require(made)
+    init(folder: DataFolder? = nil, _ change: (inout ServerSettings) -> Void = { _ in }) throws {
+        self.folder = try folder ?? DataFolder()
         var settings = ServerSettings()
-        settings.directory = self.folder
+        settings.directory = self.folder.path
         settings.saveRules = []
         settings.snapshotCompression = .none
         change(&settings)
@@ -167,7 +191,7 @@ struct PersistenceTests {
     @Test("Damaged data ends the start with exit code 2, a missing folder with 1")
     func exitCodes() throws {
         let fixture = try ServerFixture()
-        let file = fopen("\(fixture.folder)/dump.rdb", "w")
+        let file = fopen("\(fixture.folder.path)/dump.rdb", "w")
         fputs("REDIS0011nonsense", file)
         fclose(file)
         do throws(StartError) {
@@ -176,7 +200,7 @@ struct PersistenceTests {
         } catch {
             #expect(error.exitCode == 2 && error.description.contains("dump.rdb"))
         }
-        let missing = try ServerFixture(folder: fixture.folder + "/missing")
+        let missing = try ServerFixture { $0.directory = fixture.folder.path + "/missing" }
         do throws(StartError) {
             try missing.server.load()
             Issue.record("a missing folder was accepted")

@@ -7,8 +7,7 @@ import RESP
 
 extension Engine {
     func expireCommand(_ c: Invocation, unit: TimeUnit, name: String) {
-        guard let value = c.integer(2) else { return }
-        guard let condition = ExpiryCondition(c) else { return }
+        guard let condition = ExpiryCondition(c), let value = c.integer(2) else { return }
         guard let time = absoluteTime(value, unit) else {
             return c.reply.error("ERR invalid expire time in '\(name)' command")
         }
@@ -77,7 +76,8 @@ private struct ExpiryCondition {
             } else if word.equalsIgnoringCase("lt") {
                 onlyIfLess = true
             } else {
-                c.reply.error("ERR Unsupported option \(word.string)")
+                let shown = word.array.prefix { $0 != 0 }
+                c.reply.error("ERR Unsupported option \(String(decoding: shown, as: UTF8.self))")
                 return nil
             }
         }

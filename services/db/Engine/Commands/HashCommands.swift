@@ -65,8 +65,9 @@ extension Engine {
     }
 
     func hscan(_ c: Invocation) {
-        guard let options = ScanOptions(c, cursorIndex: 2, allowsNoValues: true) else { return }
-        guard let hash = readHash(c, else: { replyEmptyScan(c) }) else { return }
+        guard ScanOptions.hasCursor(c, 2), let hash = readHash(c, else: { replyEmptyScan(c) }),
+            let options = ScanOptions(c, cursorIndex: 2, allowsNoValues: true)
+        else { return }
         func emit(_ field: ByteView, _ value: ByteView) -> Int {
             guard options.matches(field) else { return 0 }
             c.reply.bulk(field)

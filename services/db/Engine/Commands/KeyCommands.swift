@@ -43,7 +43,7 @@ extension Engine {
                 found += 1
             }
         }
-        c.reply.insertArrayHeader(found, at: c.reply.out.end - (c.reply.out.count - start))
+        c.reply.insertArrayHeader(found, after: start)
     }
 
     func randomKey(_ c: Invocation) {
@@ -101,7 +101,7 @@ extension Engine {
 
     func move(_ c: Invocation) {
         guard let target = c.integer(2) else { return }
-        guard target >= 0, target < Int64(databaseCount) else { return c.reply.error("ERR value is out of range") }
+        guard target >= 0, target < Int64(databaseCount) else { return c.reply.error("ERR DB index is out of range") }
         guard Int(target) != c.database else { return c.reply.error("ERR source and destination objects are the same") }
         guard findSlot(c.database, c.key, c.hash) != nil, findSlot(Int(target), c.key, c.hash) == nil else {
             return c.reply.integer(0)
@@ -153,7 +153,7 @@ extension Engine {
 
     /// Deletes everything in `database` and returns how many keys that were.
     @discardableResult
-    public func flush(_ database: Int) -> Int {
+    public func flush(_ database: Int, isCommand: Bool = false) -> Int {
         finishWalk(database)
         let table = table(database)
         let count = table.count
@@ -167,7 +167,10 @@ extension Engine {
         state.pointee.databases[database] = Database(
             table: Table(hash: state.pointee.hash, slab: slab, buckets: 16), timers: TimerWheel(now: now))
         state.pointee.dirty += count
-        if state.pointee.tracksModifications { state.pointee.events.append(.flushed(database: database)) }
+        // Of commands the server looks before them which watched keys they concern.
+        if state.pointee.tracksModifications, !isCommand {
+            state.pointee.events.append(.flushed(database: database))
+        }
         return count
     }
 
@@ -176,9 +179,9 @@ extension Engine {
             return c.reply.error(ErrorText.syntax)
         }
         if all {
-            for database in 0..<databaseCount { flush(database) }
+            for database in 0..<databaseCount { flush(database, isCommand: true) }
         } else {
-            flush(c.database)
+            flush(c.database, isCommand: true)
         }
         // Replicas must be as empty as we are, even when nothing was there.
         state.pointee.dirty += 1
@@ -197,10 +200,6 @@ extension Engine {
         let databases = state.pointee.databases
         (databases[Int(first)], databases[Int(second)]) = (databases[Int(second)], databases[Int(first)])
         state.pointee.dirty += 1
-        if state.pointee.tracksModifications {
-            state.pointee.events.append(.flushed(database: Int(first)))
-            state.pointee.events.append(.flushed(database: Int(second)))
-        }
         c.reply.ok()
     }
 
@@ -208,9 +207,9 @@ extension Engine {
 
     func object(_ c: Invocation) {
         if c.isWord(1, "help") { return replyHelp(c, objectHelp) }
-        guard c.count == 3 else { return c.unknownSubcommand("OBJECT") }
         let known = ["encoding", "refcount", "idletime", "freq"] as [StaticString]
-        guard known.contains(where: { c.isWord(1, $0) }) else { return c.unknownSubcommand("OBJECT") }
+        guard let name = known.first(where: { c.isWord(1, $0) }) else { return c.unknownSubcommand("OBJECT") }
+        guard c.count == 3 else { return c.wrongArity("object|\(name)") }
         guard let slot = peek(c.database, c[2]) else { return c.reply.null() }
         let entry = Table.entry(slot)
         let isLFU = state.pointee.settings.maxMemoryPolicy.isLFU

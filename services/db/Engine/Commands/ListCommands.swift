@@ -175,7 +175,7 @@ extension Engine {
             found += 1
         }
         if options.number != nil {
-            c.reply.insertArrayHeader(found, at: out.end - (out.count - start))
+            c.reply.insertArrayHeader(found, after: start)
         } else if found == 0 {
             c.reply.null()
         }

@@ -155,10 +155,11 @@ private struct MultiplePop {
         guard let end = ListEnd(c[keys.upperBound]) else { return fail(c, ErrorText.syntax) }
         let option = keys.upperBound + 1
         if option == c.count { return MultiplePop(keys: keys, end: end, number: 1) }
-        guard option + 2 == c.count, c.isWord(option, "count") else { return fail(c, ErrorText.syntax) }
+        guard option + 2 <= c.count, c.isWord(option, "count") else { return fail(c, ErrorText.syntax) }
         guard let number = parseInteger(c[option + 1]), number > 0 else {
             return fail(c, "ERR count should be greater than 0")
         }
+        guard option + 2 == c.count else { return fail(c, ErrorText.syntax) }
         return MultiplePop(keys: keys, end: end, number: number)
     }
 

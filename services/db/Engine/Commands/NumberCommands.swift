@@ -68,7 +68,8 @@ extension Engine {
 
     /// The sum of two decimal numbers as text, 17 decimals at most, no trailing zeros; replies with the error on nil.
     func addFloats(_ c: Invocation, _ left: [UInt8], _ right: [UInt8]) -> [UInt8]? {
-        guard left.count < 256, right.count < 256 else {
+        // A zero byte would end the text for the C library: such a value is no number.
+        guard left.count < 256, right.count < 256, !left.contains(0), !right.contains(0) else {
             c.reply.error(ErrorText.notFloat)
             return nil
         }

@@ -44,6 +44,13 @@ struct ScanOptions {
         if let pattern, pattern.count == 1, pattern[0] == UInt8(ascii: "*") { self.pattern = nil }
     }
 
+    /// Redis looks at the cursor first, then at the key, and at the options last.
+    static func hasCursor(_ c: Invocation, _ index: Int) -> Bool {
+        if UInt64(c[index].string) != nil { return true }
+        c.reply.error(ErrorText.invalidCursor)
+        return false
+    }
+
     func matches(_ text: ByteView) -> Bool {
         guard let pattern else { return true }
         return matchesGlob(pattern, text)
@@ -82,7 +89,7 @@ extension Engine {
             }
             steps -= 1
         } while cursor != 0 && visited < options.count && steps > 0
-        c.reply.insertArrayHeader(elements, at: out.end - (out.count - start))
+        c.reply.insertArrayHeader(elements, after: start)
         insertCursor(c, cursor, elementBytes: out.count - start)
     }
 
@@ -91,7 +98,7 @@ extension Engine {
         let out = c.reply.out
         let start = out.count
         let elements = emit()
-        c.reply.insertArrayHeader(elements, at: out.end - (out.count - start))
+        c.reply.insertArrayHeader(elements, after: start)
         insertCursor(c, 0, elementBytes: out.count - start)
     }
 

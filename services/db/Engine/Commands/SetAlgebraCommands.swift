@@ -33,7 +33,7 @@ extension Engine {
             members += 1
         }
         c.reply.insertArrayHeader(
-            members, at: out.end - (out.count - start), kind: UInt8(ascii: c.reply.isRESP3 ? "~" : "*"))
+            members, after: start, kind: UInt8(ascii: c.reply.isRESP3 ? "~" : "*"))
     }
 
     /// Stores a set whose members `produce` hands out.

@@ -30,6 +30,7 @@ extension Engine {
         var onlyIfAbsent = false
         var onlyIfPresent = false
         var wantsOld = false
+        var timeArgument: (index: Int, unit: TimeUnit)?
         var index = 3
         while index < c.count {
             let word = c[index]
@@ -39,16 +40,19 @@ extension Engine {
                 onlyIfPresent = true
             } else if word.equalsIgnoringCase("get") {
                 wantsOld = true
-            } else if case .none = expiry, word.equalsIgnoringCase("keepttl") {
+            } else if timeArgument == nil, word.equalsIgnoringCase("keepttl") {
                 expiry = .keep
-            } else if case .none = expiry, index + 1 < c.count, let unit = TimeUnit(word) {
-                guard let time = absoluteTime(c, index + 1, unit, "set") else { return }
-                expiry = .at(time)
+            } else if timeArgument == nil, case .none = expiry, index + 1 < c.count, let unit = TimeUnit(word) {
+                timeArgument = (index + 1, unit)
                 index += 1
             } else {
                 return c.reply.error(ErrorText.syntax)
             }
             index += 1
+        }
+        if let (index, unit) = timeArgument {
+            guard let time = absoluteTime(c, index, unit, "set") else { return }
+            expiry = .at(time)
         }
         let slot = findSlot(c.database, c.key, c.hash)
         if wantsOld, let slot, !Table.entry(slot).kind.isString { return c.wrongType() }
@@ -99,16 +103,21 @@ extension Engine {
 
     func getex(_ c: Invocation) {
         var option = ExpiryOption.none
+        var unit: TimeUnit?
         if c.count == 3, c.isWord(2, "persist") {
             option = .persist
-        } else if c.count == 4, let unit = TimeUnit(c[2]) {
-            guard let time = absoluteTime(c, 3, unit, "getex") else { return }
-            option = .at(time)
+        } else if c.count == 4 {
+            unit = TimeUnit(c[2])
+            if unit == nil { return c.reply.error(ErrorText.syntax) }
         } else if c.count > 2 {
             return c.reply.error(ErrorText.syntax)
         }
         guard let entry = findToRead(c.database, c.key, c.hash) else { return c.reply.null() }
         guard entry.kind.isString else { return c.wrongType() }
+        if let unit {
+            guard let time = absoluteTime(c, 3, unit, "getex") else { return }
+            option = .at(time)
+        }
         c.reply.bulk(entry.string)
         guard let slot = findSlot(c.database, c.key, c.hash) else { return }
         switch option {

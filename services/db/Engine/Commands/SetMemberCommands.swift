@@ -38,8 +38,9 @@ extension Engine {
     }
 
     func sscan(_ c: Invocation) {
-        guard let options = ScanOptions(c, cursorIndex: 2) else { return }
-        guard let set = readSet(c, else: { replyEmptyScan(c) }) else { return }
+        guard ScanOptions.hasCursor(c, 2), let set = readSet(c, else: { replyEmptyScan(c) }),
+            let options = ScanOptions(c, cursorIndex: 2)
+        else { return }
         func emit(_ member: ByteView) -> Int {
             guard options.matches(member) else { return 0 }
             c.reply.bulk(member)

@@ -150,8 +150,9 @@ extension Engine {
     }
 
     func zscan(_ c: Invocation) {
-        guard let options = ScanOptions(c, cursorIndex: 2) else { return }
-        guard let value = readSortedSet(c, else: { replyEmptyScan(c) }) else { return }
+        guard ScanOptions.hasCursor(c, 2), let value = readSortedSet(c, else: { replyEmptyScan(c) }),
+            let options = ScanOptions(c, cursorIndex: 2)
+        else { return }
         func emit(_ member: ByteView, _ score: Double) -> Int {
             guard options.matches(member) else { return 0 }
             c.reply.bulk(member)

@@ -242,6 +242,15 @@ extension Server {
         updateLongWay()
     }
 
+    private func unblockWaiting(_ target: Client, withError: Bool) -> Bool {
+        guard withError else { return endWaiting(of: target) }
+        guard waitingClients.contains(where: { $0.clientID == target.id }) else { return false }
+        dropWaiting(target)
+        lateReply(target).error("UNBLOCKED client unblocked via CLIENT UNBLOCK")
+        resume(target)
+        return true
+    }
+
     private func clientUnblock(_ c: CommandContext) {
         guard let id = c.integer(2) else { return }
         var withError = false
@@ -252,14 +261,15 @@ extension Server {
                 return c.reply.error("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
             }
         }
-        guard id > 0, let target = clients[UInt64(id)], let command = target.details.blocking else {
-            return c.reply.integer(0)
+        guard id > 0, let target = clients[UInt64(id)] else { return c.reply.integer(0) }
+        guard let command = target.details.blocking else {
+            return c.reply.integer(unblockWaiting(target, withError: withError) ? 1 : 0)
         }
         unblock(target)
         if withError {
-            target.reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK")
+            lateReply(target).error("UNBLOCKED client unblocked via CLIENT UNBLOCK")
         } else {
-            command.timeoutReply(target.reply)
+            command.timeoutReply(lateReply(target))
         }
         resume(target)
         c.reply.integer(1)

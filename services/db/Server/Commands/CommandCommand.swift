@@ -20,7 +20,7 @@ extension Server {
                 if let shape = find(c[index]) {
                     replyInfo(c.reply, commands.spec(shape.id))
                 } else {
-                    c.reply.nullArray()
+                    c.reply.null()
                 }
             }
         } else if c.isWord(1, "docs") {

@@ -26,6 +26,7 @@ extension Server {
 
     func reset(_ c: CommandContext) {
         let client = c.client
+        if client.has([.replica, .primary]) { return c.reply.error("ERR can only reset normal connections") }
         forget(client)
         client.database = 0
         client.state.pointee.isRESP3 = false
@@ -40,6 +41,7 @@ extension Server {
         unblock(client)
         dropTransaction(client)
         unwatchAll(client)
+        dropWaiting(client)
         pubsub.removeAll(client)
         client.details.channels.removeAll()
         client.details.patterns.removeAll()
@@ -50,7 +52,7 @@ extension Server {
     }
 
     func select(_ c: CommandContext) {
-        guard let index = parseInteger(c[1]) else { return c.reply.error("ERR invalid DB index") }
+        guard let index = c.integer(1) else { return }
         guard index >= 0, index < Int64(settings.databases) else {
             return c.reply.error("ERR DB index is out of range")
         }
@@ -192,11 +194,20 @@ extension Server {
         if limit.hardBytes > 0 && bytes > limit.hardBytes { return closeForOutput(client, bytes) }
         guard limit.softBytes > 0, bytes > limit.softBytes else {
             client.details.softLimitSince = nil
+            overSoftLimit.remove(client.id)
             return
         }
+        overSoftLimit.insert(client.id)
         let since = client.details.softLimitSince ?? reactor.monotonicNow
         client.details.softLimitSince = since
         if reactor.monotonicNow - since > Int64(limit.softSeconds) * 1000 { closeForOutput(client, bytes) }
+    }
+
+    /// A client that takes nothing and gets nothing makes no event: looked at by time.
+    func checkSoftLimits() {
+        for id in overSoftLimit {
+            if let client = clients[id] { checkOutputLimit(client) } else { overSoftLimit.remove(id) }
+        }
     }
 
     private func closeForOutput(_ client: Client, _ bytes: Int) {

@@ -62,8 +62,9 @@ extension Server {
         if c.isWord(1, "get"), c.count <= 3 {
             var limit = 10
             if c.count == 3 {
-                guard let number = c.integer(2) else { return }
-                guard number >= -1 else { return c.reply.error("ERR count should be greater than or equal to -1") }
+                guard let number = parseInteger(c[2]), number >= -1 else {
+                    return c.reply.error("ERR count should be greater than or equal to -1")
+                }
                 limit = number == -1 ? .max : Int(number)
             }
             let entries = slowlog.entries.prefix(limit)

@@ -59,10 +59,12 @@ extension Server {
                 let invocation = Invocation(
                     arguments: views, count: count, hash: hash, database: client.database, reply: c.reply)
                 commandCalls[Int(command.shape.id.rawValue)] &+= 1
+                if !monitors.isEmpty { feedMonitors(client, command.shape, views, count) }
                 run(client, command.shape, invocation, ByteView(emptyByteBase, 0))
             }
         }
         engine.state.pointee.stream.endTransaction()
+        if !monitors.isEmpty { feedMonitors(client, c.shape, c.invocation.arguments, c.count) }
     }
 
     /// Calls `body` with views of byte arrays, each with eight readable bytes after it, as the command table wants.
@@ -100,6 +102,9 @@ extension Server {
         if c.client.has(.inTransaction) { return c.reply.error("ERR WATCH inside MULTI is not allowed") }
         for index in 1..<c.count {
             let key = WatchedKey(database: c.client.database, key: c[index].array)
+            // A key whose time has come is watched as the absent key that it is.
+            engine.expireIfDue(c.client.database, c[index])
+            if !engine.state.pointee.events.isEmpty { serveEvents() }
             if c.client.details.watched.contains(key) { continue }
             c.client.details.watched.append(key)
             watchers[key, default: []].insert(c.client)
@@ -139,6 +144,26 @@ extension Server {
         for client in watchers[key] ?? [] { client.insert(.watchFailed) }
     }
 
+    /// FLUSHALL, FLUSHDB and SWAPDB fail the watches of keys that are there, before or after.
+    func failWatches(_ shape: CommandShape, _ c: Invocation) {
+        var databases: [Int] = []
+        switch shape.id {
+        case .flushall: databases = Array(0..<settings.databases)
+        case .flushdb: databases = [c.database]
+        case .swapdb: databases = [1, 2].compactMap { parseInteger(c[$0]).flatMap { Int(exactly: $0) } }
+        default: return
+        }
+        guard databases.allSatisfy({ (0..<settings.databases).contains($0) }) else { return }
+        for (key, clients) in watchers where databases.contains(key.database) {
+            let places = shape.id == .swapdb ? databases : [key.database]
+            let isThere = key.key.withView { view in
+                places.contains { engine.memoryUsage(of: view, in: $0) != nil }
+            }
+            if isThere { for client in clients { client.insert(.watchFailed) } }
+        }
+    }
+
+    /// The whole dataset was replaced: nothing that was seen before holds.
     func databaseChanged(_ database: Int) {
         for (key, clients) in watchers where key.database == database {
             for client in clients { client.insert(.watchFailed) }

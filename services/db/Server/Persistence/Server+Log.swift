@@ -233,8 +233,9 @@ extension Server {
             else { return }
             return startRewrite(startsLog: true)
         }
-        // What the loop writes by itself fails without a message from the worker.
-        logProgressed()
+        // What the loop writes by itself fails without a message from the worker. With `always` the loop does not write,
+        // and a failure must be learned before a turn's commands are executed, not after: see `isDataHidden`.
+        if settings.appendFsync != .always { logProgressed() }
         let isWalkedForDisk = persistence.save != nil || persistence.rewrite != nil
         commandLog.writer.settings.pausesFsync = settings.noFsyncOnRewrite && isWalkedForDisk
         guard persistence.rewrite == nil, persistence.logFailure == nil,

@@ -42,6 +42,8 @@ final class FullSync: WalkJob {
             unixSeconds: server.reactor.now / 1000, usedMemoryBytes: Int64(server.engine.usedBytes))
         fields.replicationID = history.id
         fields.replicationOffset = history.offset
+        // On a replica the stream goes on in the database that the primary has selected.
+        fields.replicationDatabase = server.primary?.database ?? 0
         let snapshot = KeyspaceSnapshot(
             engine: server.engine, output: buffer, checksum: .inline, version: Server.replicationSnapshotVersion,
             fields: fields)
@@ -142,6 +144,9 @@ extension Server {
                 reactor.turn(blocking: false)
                 engine.setTime(reactor.now)
             }
+            replicatedDatabase =
+                (0..<settings.databases).contains(loader.replicationDatabase)
+                ? loader.replicationDatabase : 0
             log.notice("sync-loaded", "\(summary.keys) keys loaded from the master's snapshot")
             return nil
         } catch {

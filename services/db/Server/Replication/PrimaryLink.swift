@@ -38,6 +38,10 @@ final class PrimaryLink {
     /// The database that the primary's stream has selected.
     var database = 0
     var isInTransaction = false
+    /// Bytes of input without which parsing again would be in vain.
+    var needed = 0
+    /// Of a transaction that has not come whole: bytes from its MULTI on that hold no EXEC.
+    var scannedOfTransaction = 0
     /// Set when a full sync must not be answered with our own offset.
     var askedFor: (id: String, offset: Int64) = ("?", -1)
     /// Monotonic milliseconds.

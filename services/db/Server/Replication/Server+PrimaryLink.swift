@@ -19,10 +19,16 @@ extension Server {
     func follow(_ target: (host: String, port: Int)?) {
         guard let target else { return promote() }
         if let primary, !primary.isFenced, primary.host == target.host, primary.port == target.port { return }
+        // What was written in this turn is still part of our own history.
+        drainStream()
         endPrimaryLink("following another primary")
         unblockAllForReplica()
         settings.replicaOf = target
-        primary = PrimaryLink(host: target.host, port: target.port, now: reactor.monotonicNow)
+        let former = primary
+        let link = PrimaryLink(host: target.host, port: target.port, now: reactor.monotonicNow)
+        // If the new primary continues the history, it continues in the database that the old one had selected.
+        link.database = former?.database ?? engine.state.pointee.stream.selectedDatabase ?? 0
+        primary = link
         updateEngineRole()
         log.sink.role = .replica
         disconnectReplicas("now a replica of another server")
@@ -41,6 +47,7 @@ extension Server {
 
     private func promote() {
         guard primary != nil else { return }
+        drainStream()
         endPrimaryLink("promoted")
         primary = nil
         settings.replicaOf = nil
@@ -59,12 +66,20 @@ extension Server {
         )
     }
 
+    private static let forcedUnblockText: StaticString =
+        "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)"
+
     /// Blocked clients would wait for writes that can no longer come from here.
     private func unblockAllForReplica() {
         for client in clients.values where client.details.blocking != nil {
             unblock(client)
-            client.reply.error(
-                "UNBLOCKED force unblock from blocking operation, instance state changed (master -> replica?)")
+            lateReply(client).error(Server.forcedUnblockText)
+            resume(client)
+        }
+        for waiting in waitingClients {
+            guard let client = clients[waiting.clientID] else { continue }
+            dropWaiting(client)
+            lateReply(client).error(Server.forcedUnblockText)
             resume(client)
         }
     }
@@ -78,7 +93,8 @@ extension Server {
         if !link.isFenced {
             link.isFenced = true
             endPrimaryLink("fenced by a sentinel, epoch \(epoch)")
-            log.notice("fenced", "Stopped following \(link.host):\(link.port) for epoch \(epoch) at offset \(history.offset)")
+            log.notice(
+                "fenced", "Stopped following \(link.host):\(link.port) for epoch \(epoch) at offset \(history.offset)")
         }
         return history.offset
     }
@@ -254,6 +270,8 @@ extension Server {
         link.state = .connected
         link.failures = 0
         link.isInTransaction = false
+        link.needed = 0
+        link.scannedOfTransaction = 0
         link.acknowledgedOffset = -1
         if backlog == nil { backlog = ReplicationBacklog(capacity: settings.backlogBytes, endOffset: history.offset) }
         if let connection = link.connection, !connection.input.isEmpty { connection.revisit() }
@@ -338,7 +356,7 @@ extension Server {
         history.adopt(id: receiver.id, offset: receiver.offset)
         backlog = ReplicationBacklog(capacity: settings.backlogBytes, endOffset: receiver.offset)
         statistics.fullSyncsReceived += 1
-        link.database = 0
+        link.database = replicatedDatabase
         log.notice("sync-done", "MASTER <-> REPLICA sync: Finished with success")
         guard let connection = link.connection, connection.isOpen else {
             link.state = .idle
@@ -352,8 +370,39 @@ extension Server {
 
     // MARK: The stream
 
+    /// Looks for the EXEC of the transaction that `bytes` begin with, from where the last look ended.
+    private func hasWholeTransaction(_ link: PrimaryLink, _ bytes: ByteView, _ afterMulti: Int) -> Bool {
+        var position = max(afterMulti, link.scannedOfTransaction)
+        defer { arena.reset() }
+        while position < bytes.count {
+            switch requestParser.parse(bytes.base, position, bytes.count, arena) {
+            case .command(let next, let count):
+                let isEnd = commands.find(arena[arena.count - count])?.id == .exec
+                arena.reset()
+                position = next
+                if isEnd {
+                    link.scannedOfTransaction = 0
+                    link.needed = 0
+                    return true
+                }
+            case .nothing(let next): position = next
+            case .incomplete(let needed):
+                link.scannedOfTransaction = position
+                link.needed = position + needed
+                return false
+            // The stream is damaged: applying it will meet the error.
+            case .failed: return true
+            }
+        }
+        link.scannedOfTransaction = position
+        link.needed = position + 1
+        return false
+    }
+
     private func followStream(_ link: PrimaryLink, _ connection: Connection) {
         let input = connection.input
+        if input.count < link.needed { return }
+        link.needed = 0
         var position = 0
         arena.reset()
         engine.state.pointee.obeysStream = true
@@ -365,6 +414,14 @@ extension Server {
             switch requestParser.parse(input.base, position, input.count, arena) {
             case .command(let next, let count):
                 let raw = input.slice(position, next)
+                if !link.isInTransaction, commands.find(arena[arena.count - count])?.id == .multi {
+                    arena.reset()
+                    // A transaction is applied whole or not at all: until its EXEC is here, MULTI stays in the input.
+                    guard hasWholeTransaction(link, input.slice(position, input.count), next - position) else {
+                        return
+                    }
+                    _ = requestParser.parse(input.base, position, input.count, arena)
+                }
                 apply(link, arena.pointer(arena.count - count), count, raw)
                 relay(raw)
                 position = next
@@ -373,7 +430,9 @@ extension Server {
             case .nothing(let next):
                 relay(input.slice(position, next))
                 position = next
-            case .incomplete: return
+            case .incomplete(let needed):
+                link.needed = needed
+                return
             case .failed(let error):
                 log.warning("primary-protocol", "Protocol error from master: \(error.text)")
                 return connection.close(.local("protocol error"))
@@ -400,9 +459,11 @@ extension Server {
             }
             return
         case .multi:
+            link.isInTransaction = true
             engine.state.pointee.stream.beginTransaction()
             return
         case .exec:
+            link.isInTransaction = false
             engine.state.pointee.stream.endTransaction()
             return
         case .replconf:
@@ -419,6 +480,7 @@ extension Server {
             arguments: arguments, count: count, hash: hash, database: link.database, reply: reply)
         commandCalls[Int(shape.id.rawValue)] &+= 1
         statistics.commandsProcessed += 1
+        if !watchers.isEmpty { failWatches(shape, invocation) }
         if !engine.execute(shape, invocation, raw: raw) {
             log.warning(
                 "primary-command",

@@ -60,6 +60,8 @@ extension Server {
         if let primary, !primary.isConnected {
             return c.reply.error("NOMASTERLINK Can't SYNC while not connected with my master")
         }
+        // What was executed in this turn comes first: it may move the backlog's beginning.
+        drainStream()
         var plan = SynchronisationPlan.full(.asked)
         if !isOldSync {
             guard let from = c.integer(2) else { return }
@@ -87,8 +89,6 @@ extension Server {
 
     private func continuePartially(_ c: CommandContext, _ link: ReplicaLink, _ from: Int64) {
         statistics.partialSyncs += 1
-        // What is in the stream buffer belongs before anything that comes later, and is not in the backlog yet.
-        drainStream()
         c.reply.out.append(link.understandsPSYNC2 ? "+CONTINUE \(history.id)\r\n" : "+CONTINUE\r\n")
         backlog?.copy(from: from, to: c.reply.out)
         link.state = .online
@@ -238,12 +238,26 @@ extension Server {
         }
     }
 
+    /// Forgets that a client waits; it gets no reply.
+    func dropWaiting(_ client: Client) {
+        guard let index = waitingClients.firstIndex(where: { $0.clientID == client.id }) else { return }
+        let waiting = waitingClients.remove(at: index)
+        if let timer = waiting.timer { reactor.cancel(timer) }
+    }
+
+    /// Ends a client's WAIT as if its time were over; false when it is in none.
+    func endWaiting(of client: Client) -> Bool {
+        guard let waiting = waitingClients.first(where: { $0.clientID == client.id }) else { return false }
+        endWaiting(waiting)
+        return true
+    }
+
     private func endWaiting(_ waiting: WaitingClient) {
         guard let index = waitingClients.firstIndex(where: { $0 === waiting }) else { return }
         waitingClients.remove(at: index)
         if let timer = waiting.timer { reactor.cancel(timer) }
         guard let client = clients[waiting.clientID] else { return }
-        client.reply.integer(replicasThatReached(waiting.offset))
+        lateReply(client).integer(replicasThatReached(waiting.offset))
         resume(client)
     }
 }

@@ -1,0 +1,209 @@
+import DatabaseEngine
+import DatabaseReplication
+import Glibc
+import Reactor
+import TestSupport
+import Testing
+
+@testable import DatabaseServer
+
+@Suite("Replication stream") struct ReplicationStreamTests {
+    @Test("A transaction goes out as SELECT, MULTI, its changes with their databases, EXEC")
+    func transaction() throws {
+        let harness = try ServerHarness()
+        let replica = try harness.connectReplica()
+        let client = try harness.connect()
+        client.send("MULTI\r\nSET a 1\r\nGET a\r\nSELECT 3\r\nSET b 2\r\nEXEC\r\nset c 3\r\n")
+        let expected =
+            request("SELECT", "0") + request("MULTI") + request("SET", "a", "1") + request("SELECT", "3")
+            + request("SET", "b", "2") + request("EXEC") + request("set", "c", "3")
+        harness.expect(replica, expected)
+        #expect(harness.server.history.offset == Int64(expected.utf8.count))
+    }
+
+    @Test("A transaction that changes nothing is not propagated")
+    func readOnlyTransaction() throws {
+        let harness = try ServerHarness()
+        let replica = try harness.connectReplica()
+        let client = try harness.connect()
+        client.send("MULTI\r\nGET a\r\nDEL nothing\r\nEXEC\r\n")
+        harness.expect(replica, "")
+    }
+
+    @Test("PSYNC in the turn of a write larger than the backlog asks for a full sync instead of trapping")
+    func partialSyncBehindLargeWrite() throws {
+        let harness = try ServerHarness { $0.backlogBytes = 16 << 10 }
+        let first = try harness.connectReplica()
+        let writer = try harness.connect()
+        let second = try harness.connect()
+        let large = Array(request("SET", "k", String(repeating: "x", count: 50_000)).utf8)
+        writer.send(Array(large.dropLast()))
+        harness.turns(10)
+        writer.send([10])
+        second.send("PSYNC \(harness.server.history.id) \(harness.server.history.offset + 1)\r\n")
+        harness.wait("the write is executed") { harness.server.history.offset > 50_000 }
+        harness.turns(3)
+        second.pull()
+        #expect(second.text.hasPrefix("+FULLRESYNC"))
+        first.close()
+    }
+
+    @Test("A partial sync in the turn of a small write gets that write once")
+    func partialSyncBehindSmallWrite() throws {
+        let harness = try ServerHarness()
+        let first = try harness.connectReplica()
+        let writer = try harness.connect()
+        let second = try harness.connect()
+        let from = harness.server.history.offset + 1
+        writer.send(request("SET", "k", "v"))
+        second.send("REPLCONF capa psync2\r\nPSYNC \(harness.server.history.id) \(from)\r\n")
+        let stream = request("SELECT", "0") + request("SET", "k", "v")
+        harness.expect(second, "+OK\r\n+CONTINUE \(harness.server.history.id)\r\n" + stream)
+        harness.expect(first, stream)
+    }
+
+    @Test("What was written in the turn of a REPLICAOF counts to the server's own history")
+    func writesBeforeDemotion() throws {
+        let harness = try ServerHarness()
+        let replica = try harness.connectReplica()
+        let client = try harness.connect()
+        client.send("SET a 1\r\nREPLICAOF 127.0.0.1 1\r\n")
+        harness.expect(client, "+OK\r\n+OK\r\n")
+        replica.pull()
+        let stream = request("SELECT", "0") + request("SET", "a", "1")
+        #expect(harness.server.history.offset == Int64(stream.utf8.count))
+    }
+
+    @Test("A replica's pipelined commands are dropped when its link is closed in the same batch")
+    func closedInBatch() throws {
+        let harness = try ServerHarness()
+        let replica = try harness.connectReplica()
+        let client = try harness.connect()
+        client.send("REPLICAOF 127.0.0.1 1\r\n")
+        replica.send("SUBSCRIBE c\r\n")
+        harness.expect(client, "+OK\r\n")
+        harness.expect(client, "PUBLISH c m\r\n", gives: ":0\r\n")
+        harness.wait("the replica is closed") {
+            replica.pull()
+            return replica.isClosedByPeer
+        }
+    }
+
+    @Test("RESET is refused on a replica's link")
+    func resetOnReplica() throws {
+        let harness = try ServerHarness()
+        let replica = try harness.connectReplica()
+        harness.expect(replica, "RESET\r\n", gives: "-ERR can only reset normal connections\r\n")
+        #expect(harness.server.replicas.count == 1)
+    }
+
+    @Test("WAIT forgets a client that leaves, ends by CLIENT UNBLOCK, and when the server becomes a replica")
+    func waiting() throws {
+        let harness = try ServerHarness()
+        let other = try harness.connect()
+        func blocked() throws -> RawSocket {
+            let client = try harness.connect()
+            client.send("SET a 1\r\nWAIT 3 0\r\n")
+            harness.wait("waits") { harness.server.waitingClients.count == 1 }
+            return client
+        }
+        try blocked().close()
+        harness.wait("the one that left is forgotten") { harness.server.waitingClients.isEmpty }
+        for (mode, reply) in [
+            ("TIMEOUT", ":0\r\n"), ("ERROR", "-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n"),
+        ] {
+            let client = try blocked()
+            let id = harness.server.waitingClients.first?.clientID ?? 0
+            harness.expect(other, "CLIENT UNBLOCK \(id) \(mode)\r\n", gives: ":1\r\n")
+            harness.expect(client, "+OK\r\n\(reply)")
+        }
+        let client = try blocked()
+        harness.expect(other, "REPLICAOF 127.0.0.1 1\r\n", gives: "+OK\r\n")
+        let text = harness.ask(client, "")
+        #expect(text.contains("-UNBLOCKED force unblock"))
+    }
+
+    @Test("A replica applies a transaction whole: nothing of it is seen before its EXEC, however the stream is cut")
+    func transactionOnReplica() throws {
+        let listener = try Listener()
+        let harness = try ServerHarness()
+        let client = try harness.connect()
+        harness.server.history.offset = 100
+        let id = harness.server.history.id
+        harness.expect(client, "REPLICAOF 127.0.0.1 \(listener.port)\r\n", gives: "+OK\r\n")
+        var primary: RawSocket?
+        harness.wait("the replica connects") {
+            primary = primary ?? listener.accept()
+            return primary != nil
+        }
+        let link = try #require(primary)
+        var answered = 0
+        harness.wait("PSYNC asks for the history to go on") {
+            link.pull()
+            let lines = link.text
+            for word in ["PING", "listening-port", "psync2"] where answered < 3 && lines.contains(word) {
+                if ["PING", "listening-port", "psync2"].firstIndex(of: word) == answered {
+                    link.send(answered == 0 ? "+PONG\r\n" : "+OK\r\n")
+                    answered += 1
+                }
+            }
+            return lines.contains(request("PSYNC", id, "101"))
+        }
+        link.send("+CONTINUE\r\n")
+        harness.wait("the link is up") { harness.server.primary?.isConnected ?? false }
+        let transaction = request("MULTI") + request("SET", "a", "1") + request("SET", "b", "2") + request("EXEC")
+        let bytes = Array((request("SELECT", "0") + transaction + request("SET", "c", "3")).utf8)
+        let end = (request("SELECT", "0") + transaction).utf8.count
+        func arrived() -> UInt64 { harness.server.primary?.connection?.state.pointee.bytesReceived ?? 0 }
+        for (index, byte) in bytes.enumerated() {
+            let before = arrived()
+            link.send([byte])
+            harness.wait("the byte") { arrived() > before }
+            let count = harness.server.engine.keyCount(0)
+            #expect(count == (index + 1 < end ? 0 : index + 1 < bytes.count ? 2 : 3), "after \(index + 1) bytes")
+        }
+        #expect(harness.server.history.offset == 100 + Int64(bytes.count))
+        link.received = []
+        link.send(request("REPLCONF", "GETACK", "*"))
+        let offset = 100 + bytes.count + request("REPLCONF", "GETACK", "*").utf8.count
+        harness.wait("the acknowledgement tells the offset") {
+            link.pull()
+            return link.text.contains(request("REPLCONF", "ACK", String(offset)))
+        }
+    }
+}
+
+/// A listening socket of the loopback interface.
+final class Listener {
+    private let fd: Int32
+    let port: UInt16
+
+    init() throws {
+        let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        self.fd = fd
+        var one: Int32 = 1
+        setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, 4)
+        var bound: UInt16?
+        for candidate in UInt16(21_000)...21_999 where bound == nil {
+            var address = sockaddr_in()
+            address.sin_family = sa_family_t(AF_INET)
+            address.sin_port = candidate.bigEndian
+            _ = inet_pton(AF_INET, "127.0.0.1", &address.sin_addr)
+            let result = withUnsafePointer(to: address) {
+                $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    Glibc.bind(fd, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+            if result == 0, listen(fd, 8) == 0 { bound = candidate }
+        }
+        port = try #require(bound)
+        _ = fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK)
+    }
+
+    deinit { close(fd) }
+
+    func accept() -> RawSocket? {
+        let socket = Glibc.accept(fd, nil, nil)
+        return socket >= 0 ? RawSocket(fd: socket) : nil
+    }
+}
