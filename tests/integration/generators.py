@@ -73,7 +73,7 @@ def sequence(seed, count, families):
         command = list(source.random.choice(families)(source))
         roll = source.random.random()
         if roll < 0.01 and command[0] not in LONGER_SINCE_7_2:
-            X
+            command.append(source.pick("surplus", "1"))  # one argument too many
         elif roll < 0.02 and len(command) > 1 and command[0] not in RANDOM_WITHOUT_COUNT:
             command.pop()                          # one too few
         command[0] = source.case(command[0])
@@ -106,6 +106,7 @@ STRINGS = [
     lambda s: ("GETRANGE", s.key(), s.small(), s.small()),
     lambda s: ("SUBSTR", s.key(), s.small(), s.small()),
     lambda s: ("SETRANGE", s.key(), s.pick(0, 1, 5, 20, -1, "x", 600000000), s.text()),
+    lambda s: ("LCS", s.key(), s.key(), *s.maybe(s.pick("LEN", "IDX")), *s.maybe("WITHMATCHLEN", chance=0.2)),
 ]
 
 KEYS = [
