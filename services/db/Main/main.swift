@@ -1,9 +1,9 @@
+import DatabaseServer
+import Glibc
 // dssm-db: reads the settings, starts the server, turns the outcome into an exit code.
 //
 // Exit codes: 0 stopped on request; 1 cannot start (settings, port, certificates, data); 2 the data on disk is damaged.
-import Configuration
-import DatabaseServer
-import Glibc
+import ServerConfiguration
 import Telemetry
 
 let usage = """

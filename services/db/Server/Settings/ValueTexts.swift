@@ -1,6 +1,6 @@
-// Values with a syntax of their own.
-import Configuration
 import DatabaseEngine
+// Values with a syntax of their own.
+import ServerConfiguration
 
 enum OutputLimitText {
     private static let names = ["normal", "replica", "pubsub"]
