@@ -40,6 +40,7 @@ public final class Server {
     public internal(set) var settings: ServerSettings
     let arena = ArgumentArena()
     let batch: UnsafeMutablePointer<BatchedCommand>
+    let elementLookups: UnsafeMutablePointer<ElementLookup>
     var batchCount = 0
     var requestParser = RequestParser()
     public let log: ServerLog
@@ -116,6 +117,7 @@ public final class Server {
         startedAt = Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
         engine = Engine(seed: seed, nowMilliseconds: startedAt, databaseCount: settings.databases)
         batch = .allocate(capacity: Server.batchSize)
+        elementLookups = .allocate(capacity: Server.batchSize)
         commandCalls = .allocate(capacity: CommandID.allCases.count)
         commandCalls.initialize(repeating: 0, count: CommandID.allCases.count)
         timings = CommandTimings()
