@@ -37,7 +37,7 @@ public struct ElementLookup {
     private static let compactBytes = 2048
 
     /// - Returns: whether there is another step.
-    @inline(__always) fileprivate mutating func advance(_ engine: Engine) -> Bool {
+    @inline(__always) mutating func advance(_ engine: Engine) -> Bool {
         switch step {
         case .entry:
             guard let entry = engine.table(database).candidate(hash), entry.kind.holdsElements else { return false }

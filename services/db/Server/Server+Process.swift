@@ -142,7 +142,7 @@ extension Server {
     @inline(__always) private func execute(_ command: BatchedCommand) {
         let client = command.client
         guard let shape = command.shape, client.flags.isDisjoint(with: .special), !needsLongWay,
-            shape.accepts(argumentCount: command.argumentCount)
+            engine.usedBytes <= shortWayBytes, shape.accepts(argumentCount: command.argumentCount)
         else { return executeLongWay(command) }
         commandCalls[Int(shape.id.rawValue)] &+= 1
         client.state.pointee.lastCommand = shape.id

@@ -103,8 +103,10 @@ public final class Server {
     /// The version of Redis whose commands and replies this server has.
     public static var compatibleVersion: String { redisVersion }
 
-    /// Set when no command may take the short way: loading, paused, monitors, a memory limit, a replica's rules.
+    /// Set when no command may take the short way: loading, paused, monitors, a replica's rules.
     var needsLongWay = false
+    /// Bytes of `engine.usedBytes` above which commands take the long way, which evicts or refuses.
+    var shortWayBytes = Int.max
 
     public init(settings: ServerSettings, log: ServerLog) {
         self.settings = settings
@@ -149,9 +151,10 @@ public final class Server {
     }
 
     func updateLongWay() {
+        shortWayBytes = settings.engine.maxMemoryBytes > 0 ? settings.engine.maxMemoryBytes : .max
         needsLongWay =
-            isLoading || pause != nil || !monitors.isEmpty || settings.engine.maxMemoryBytes > 0
-            || isSlowlogPrecise || isShuttingDown || isReplicaRole || settings.minReplicasToWrite > 0 || isDiskFailing
+            isLoading || pause != nil || !monitors.isEmpty || isSlowlogPrecise || isShuttingDown || isReplicaRole
+            || settings.minReplicasToWrite > 0 || isDiskFailing
     }
 
     // MARK: Start and end
