@@ -53,13 +53,13 @@ struct OrderedIndex {
     /// Frees up to `budget` nodes of the subtrees, the entries not; takes them off the list and from the budget.
     static func free(_ slab: SlabAllocator, _ subtrees: inout [Subtree], budget: inout Int) {
         while budget > 0, let subtree = subtrees.popLast() {
-            let node = Node(subtree.node, subtree.height)
+            let node = OrderedNode(subtree.node, subtree.height)
             if subtree.height > 0 {
                 for index in 0..<node.count {
                     subtrees.append(Subtree(node: node.child(index), height: subtree.height - 1))
                 }
             }
-            slab.free(node.base, Node.bytes)
+            slab.free(node.base, OrderedNode.bytes)
             budget -= 1
         }
     }
