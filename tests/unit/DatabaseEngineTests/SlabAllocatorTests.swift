@@ -1,5 +1,4 @@
 import ByteStorage
-import CLinux
 import Testing
 
 @testable import DatabaseEngine
@@ -30,7 +29,7 @@ struct SlabAllocatorTests {
                 let limit: UInt64 = random.next(below: 20) == 0 ? 20_000 : 200
                 let count = Int(random.next(below: limit)) + 8
                 let held = Held(block: slab.allocate(count), count: count, mark: UInt8(truncatingIfNeeded: round))
-                memset(held.block, Int32(held.mark), count)
+                held.block.initializeMemory(as: UInt8.self, repeating: held.mark, count: count)
                 all.append(held)
             } else {
                 let index = Int(random.next(below: UInt64(all.count)))
@@ -55,7 +54,9 @@ struct SlabAllocatorTests {
         let slab = SlabAllocator()
         for count in 8...SlabAllocator.largestMedium + 16 {
             let blocks = (0..<3).map { _ in slab.allocate(count) }
-            for (mark, block) in blocks.enumerated() { memset(block, Int32(mark + 1), count) }
+            for (mark, block) in blocks.enumerated() {
+                block.initializeMemory(as: UInt8.self, repeating: UInt8(mark + 1), count: count)
+            }
             for (mark, block) in blocks.enumerated() {
                 #expect(block.load(as: UInt8.self) == mark + 1)
                 #expect(block.load(fromByteOffset: count - 1, as: UInt8.self) == mark + 1)
