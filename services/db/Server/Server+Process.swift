@@ -142,7 +142,8 @@ extension Server {
     @inline(__always) private func execute(_ command: BatchedCommand) {
         let client = command.client
         guard let shape = command.shape, client.flags.isDisjoint(with: .special), !needsLongWay,
-            engine.usedBytes <= shortWayBytes, shape.accepts(argumentCount: command.argumentCount)
+            shortWayBytes == .max || engine.usedBytes <= shortWayBytes,
+            shape.accepts(argumentCount: command.argumentCount)
         else { return executeLongWay(command) }
         commandCalls[Int(shape.id.rawValue)] &+= 1
         client.state.pointee.lastCommand = shape.id
