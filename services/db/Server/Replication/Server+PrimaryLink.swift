@@ -481,7 +481,7 @@ extension Server {
         commandCalls[Int(shape.id.rawValue)] &+= 1
         statistics.commandsProcessed += 1
         if !watchers.isEmpty { failWatches(shape, invocation) }
-        if !engine.execute(shape, invocation, raw: raw) {
+        if !engine.execute(shape, invocation, raw: raw), !runDumpCommand(shape.id, invocation) {
             log.warning(
                 "primary-command",
                 "The master sent a command that a replica does not take: \(commands.spec(shape.id).name)")

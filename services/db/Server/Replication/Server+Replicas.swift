@@ -204,7 +204,10 @@ extension Server {
     // MARK: WAIT
 
     func wait(_ c: CommandContext) {
-        guard let wanted = c.integer(1), let timeout = c.integer(2) else { return }
+        guard let wanted = c.integer(1) else { return }
+        guard let timeout = parseInteger(c[2]) else {
+            return c.reply.error("ERR timeout is not an integer or out of range")
+        }
         guard timeout >= 0 else { return c.reply.error("ERR timeout is negative") }
         if isReplicaRole {
             return c.reply.error(
