@@ -174,6 +174,7 @@ extension Server {
         let replication = replicationTraffic
         let received = statistics.replicationBytesReceived &- replication.input
         let sent = statistics.replicationBytesSent &- replication.output
+        engine.resetReclaimedObjects()
         statistics = ServerStatistics()
         statistics.replicationBytesReceived = received
         statistics.replicationBytesSent = sent

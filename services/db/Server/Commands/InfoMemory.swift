@@ -85,6 +85,8 @@ extension Server {
             ("mem_total_replication_buffers", "\(report.backlog + report.replicas)"),
             ("mem_clients_slaves", "\(report.replicas)"), ("mem_clients_normal", "\(report.normalClients)"),
             ("mem_aof_buffer", "\(report.log)"), ("mem_allocator", "dssm-slab"),
+            ("lazyfree_pending_objects", "\(engine.objectsToReclaim)"),
+            ("lazyfreed_objects", "\(engine.reclaimedObjects)"),
         ] + Server.absentMemory
     }
 
@@ -93,7 +95,7 @@ extension Server {
         "used_memory_lua", "used_memory_vm_eval", "used_memory_scripts_eval", "number_of_cached_scripts",
         "number_of_functions", "number_of_libraries", "used_memory_vm_functions", "used_memory_vm_total",
         "used_memory_functions", "used_memory_scripts", "mem_not_counted_for_evict", "mem_cluster_links",
-        "active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects",
+        "active_defrag_running",
     ].map { ($0, "0") }
 
     static func percent(_ part: Int, _ whole: Int) -> String {

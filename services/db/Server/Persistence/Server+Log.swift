@@ -151,7 +151,7 @@ extension Server {
         if let job = persistence.rewrite, !walks.isWaiting(job) {
             return c.reply.error("ERR Background append only file rewriting already in progress")
         }
-        let isOtherActive = engine.isWalking || persistence.save != nil
+        let isOtherActive = walks.isWalking || persistence.save != nil
         // With the log off it makes one of what there is now, and ends it when its base is there.
         if persistence.rewrite == nil { startRewrite(startsLog: persistence.log == nil) }
         c.reply.simple("Background append only file rewriting \(isOtherActive ? "scheduled" : "started")")
@@ -255,7 +255,7 @@ extension Server {
             return startRewrite(startsLog: false)
         }
         guard settings.autoRewritePercentage > 0, statistics.currentBytes > Int64(settings.autoRewriteMinBytes),
-            !engine.isWalking
+            !walks.isWalking
         else { return }
         let base = max(1, statistics.baseBytes)
         let growth = Double(statistics.currentBytes - base) * 100 / Double(base)
