@@ -56,6 +56,7 @@ extension Server {
 
     /// Lets the replies go whose conditions are met. Call it whenever one of the conditions made progress.
     func updateReleasedTicket() {
+        if !logWaiters.isEmpty { serveLogWaiters() }
         let log = settings.appendFsync == .always ? persistence.log : nil
         let quorum: UInt64? = isQuorumDemanded ? self.quorum.reached : nil
         guard log != nil || quorum != nil else {

@@ -100,6 +100,8 @@ public final class Server {
     var backlog: ReplicationBacklog?
     var replicas: [Client] = []
     var waitingClients: [WaitingClient] = []
+    var logWaiters: [LogWaiter] = []
+    var durableReplication = DurableReplication()
     var quorum = WriteQuorum()
     var fullSync: FullSync?
     /// Set on a replica.
@@ -241,6 +243,8 @@ public final class Server {
         engine.setTime(reactor.now)
         log.sink.flush()
         updateRates()
+        serveLogWaiters()
+        reportDurability()
         checkEvictionExcess()
         peakMemory = max(peakMemory, engine.usedBytes)
         closeIdleClients()

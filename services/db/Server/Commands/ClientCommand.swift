@@ -255,7 +255,10 @@ extension Server {
 
     private func unblockWaiting(_ target: Client, withError: Bool) -> Bool {
         guard withError else { return endWaiting(of: target) }
-        guard waitingClients.contains(where: { $0.clientID == target.id }) else { return false }
+        guard
+            waitingClients.contains(where: { $0.clientID == target.id })
+                || logWaiters.contains(where: { $0.clientID == target.id })
+        else { return false }
         dropWaiting(target)
         refuseWaiting(target)
         resume(target)

@@ -18,7 +18,7 @@ extension Server {
         case .sync: psync(c, isOldSync: true)
         case .wait: wait(c)
         case .dssm: dssm(c)
-        case .waitaof: c.reply.error("ERR WAITAOF is not supported yet")
+        case .waitaof: waitAOF(c)
         case .failover: c.reply.error("ERR FAILOVER is not supported yet")
         default: return false
         }

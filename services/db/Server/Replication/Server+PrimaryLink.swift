@@ -509,10 +509,23 @@ extension Server {
         link.acknowledgedOffset = history.offset
         link.lastAcknowledgement = reactor.monotonicNow
         let writer = ReplyWriter(connection.output)
-        writer.array(3)
+        let durable = durableReplicationOffset()
+        writer.array(durable == nil ? 3 : 5)
         writer.bulk("REPLCONF")
         writer.bulk("ACK")
         writer.bulk(integer: history.offset)
+        guard let durable else { return }
+        link.reportedDurableOffset = durable
+        writer.bulk("FACK")
+        writer.bulk(integer: durable)
+    }
+
+    /// Tells the primary when more of the log is on disk, ten times a second.
+    func reportDurability() {
+        guard let link = primary, link.isConnected, link.reportedDurableOffset < history.offset,
+            let durable = durableReplicationOffset(), durable != link.reportedDurableOffset
+        else { return }
+        acknowledge(link)
     }
 
     /// Once a second.

@@ -236,6 +236,7 @@ extension Server {
     }
 
     func serveWaiting() {
+        if !logWaiters.isEmpty { serveLogWaiters() }
         for waiting in waitingClients where replicasThatReached(waiting.offset) >= waiting.wanted {
             endWaiting(waiting)
         }
@@ -243,6 +244,7 @@ extension Server {
 
     /// Forgets that a client waits; it gets no reply.
     func dropWaiting(_ client: Client) {
+        dropLogWait(client)
         guard let index = waitingClients.firstIndex(where: { $0.clientID == client.id }) else { return }
         let waiting = waitingClients.remove(at: index)
         if let timer = waiting.timer { reactor.cancel(timer) }
@@ -250,6 +252,7 @@ extension Server {
 
     /// Ends a client's WAIT as if its time were over; false when it is in none.
     func endWaiting(of client: Client) -> Bool {
+        if endLogWait(of: client) { return true }
         guard let waiting = waitingClients.first(where: { $0.clientID == client.id }) else { return false }
         endWaiting(waiting)
         return true
