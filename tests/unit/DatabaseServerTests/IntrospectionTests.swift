@@ -98,6 +98,26 @@ struct IntrospectionTests {
             gives: "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n+PONG\r\n\(message)")
     }
 
+    @Test("A replica's durable offset follows its log, and starts anew with another history")
+    func durableReplication() {
+        var durable = DurableReplication()
+        durable.note(replicationOffset: 100, streamOffset: 10)
+        durable.note(replicationOffset: 200, streamOffset: 20)
+        durable.synchronized(9)
+        #expect(durable.reached == 0)
+        durable.synchronized(19)
+        #expect(durable.reached == 100)
+        for offset in 0..<5000 as Range<Int64> {
+            durable.note(replicationOffset: 201 + offset, streamOffset: UInt64(21 + offset))
+        }
+        durable.synchronized(.max)
+        #expect(durable.reached == 5200)
+        durable.note(replicationOffset: 50, streamOffset: 6000)
+        #expect(durable.reached == 0)
+        durable.synchronized(6000)
+        #expect(durable.reached == 50)
+    }
+
     @Test("Every row of the command tables has its details, and every subcommand its command")
     func tables() {
         let table = CommandTable.shared

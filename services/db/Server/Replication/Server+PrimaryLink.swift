@@ -504,7 +504,7 @@ extension Server {
         if link.acknowledgedOffset != history.offset { acknowledge(link) }
     }
 
-    private func acknowledge(_ link: PrimaryLink) {
+    func acknowledge(_ link: PrimaryLink) {
         guard let connection = link.connection, connection.isOpen else { return }
         link.acknowledgedOffset = history.offset
         link.lastAcknowledgement = reactor.monotonicNow
@@ -518,14 +518,6 @@ extension Server {
         link.reportedDurableOffset = durable
         writer.bulk("FACK")
         writer.bulk(integer: durable)
-    }
-
-    /// Tells the primary when more of the log is on disk, ten times a second.
-    func reportDurability() {
-        guard let link = primary, link.isConnected, link.reportedDurableOffset < history.offset,
-            let durable = durableReplicationOffset(), durable != link.reportedDurableOffset
-        else { return }
-        acknowledge(link)
     }
 
     /// Once a second.

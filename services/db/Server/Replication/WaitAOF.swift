@@ -147,4 +147,12 @@ extension Server {
         durableReplication.synchronized(log.durableOffset)
         return durableReplication.reached
     }
+
+    /// Tells the primary when more of the log is on disk, ten times a second.
+    func reportDurability() {
+        guard let link = primary, link.isConnected, link.reportedDurableOffset < history.offset,
+            let durable = durableReplicationOffset(), durable != link.reportedDurableOffset
+        else { return }
+        acknowledge(link)
+    }
 }
