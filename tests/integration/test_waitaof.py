@@ -15,7 +15,7 @@ def test_waitaof_waits_for_the_log_here(start):
         client.call("SET", "key", "other")
         began = time.monotonic()
         assert client.call("WAITAOF", 1, 0, 200) == [0, 0]
-        assert time.monotonic() - began >= 0.2
+        assert time.monotonic() - began >= 0.19  # the loop's clock has steps of a millisecond
         client.call("MULTI")
         client.call("SET", "key", "third")
         client.call("WAITAOF", 1, 0, 0)
