@@ -13,6 +13,9 @@ import CLinux
         public var start: Int
         public var end: Int
         public var capacity: Int
+        /// Where the latest error reply begins, as the count of readable bytes before it plus one; 0: none since somebody
+        /// looked. Kept here because the buffer is what every writer of replies has in its cache anyway.
+        public var errorMark = 0
 
         @inlinable init(base: UnsafeMutableRawPointer, capacity: Int) {
             self.base = base
@@ -97,6 +100,7 @@ import CLinux
     @inlinable public func removeAll() {
         state.pointee.start = 0
         state.pointee.end = 0
+        state.pointee.errorMark = 0
     }
 
     /// Gives memory back when the buffer is empty and larger than `limit` bytes.

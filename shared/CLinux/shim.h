@@ -74,6 +74,9 @@ static inline int cl_add_long_double(const char *a, const char *b, char *out, si
     return snprintf(out, n, "%.17Lf", x);
 }
 static inline int cl_rusage_self(void) { return RUSAGE_SELF; }
+static inline int cl_rusage_children(void) { return RUSAGE_CHILDREN; }
+/* RUSAGE_THREAD, which glibc shows to _GNU_SOURCE only. */
+static inline int cl_rusage_thread(void) { return 1; }
 extern long getrandom(void *, size_t, unsigned);
 static inline int cl_getrlimit_nofile(struct rlimit *l) { return getrlimit(RLIMIT_NOFILE, l); }
 static inline int cl_setrlimit_nofile(const struct rlimit *l) { return setrlimit(RLIMIT_NOFILE, l); }

@@ -38,6 +38,7 @@ import ByteStorage
 
     /// An error: `text` starts with its code, as in `ERR syntax error`.
     @inline(never) public func error(_ text: StaticString) {
+        out.state.pointee.errorMark = out.count &+ 1
         out.append(byte: 45)
         out.append(text)
         crlf()
@@ -45,6 +46,7 @@ import ByteStorage
 
     /// An error with computed text; CR and LF in it become blanks.
     @inline(never) public func error(_ text: String) {
+        out.state.pointee.errorMark = out.count &+ 1
         out.append(byte: 45)
         for byte in text.utf8 { out.append(byte: byte == 13 || byte == 10 ? 32 : byte) }
         crlf()

@@ -32,7 +32,17 @@ public protocol ReactorHandler: AnyObject {
     func signalled(_ number: Int32)
 }
 
+/// What went through the sockets of a reactor since it was made.
+public struct TrafficTotals: Sendable {
+    public init() {}
+    public var reads: UInt64 = 0
+    public var writes: UInt64 = 0
+    public var bytesReceived: UInt64 = 0
+    public var bytesSent: UInt64 = 0
+}
+
 public final class Reactor {
+    public private(set) var traffic = TrafficTotals()
     /// Received at most from one socket in one turn, bytes.
     public static let receiveBytes = 16 << 10
     /// Buffers larger than this are freed instead of kept for reuse.
@@ -246,6 +256,8 @@ public final class Reactor {
         }
         state.pointee.lastActivity = monotonicNow
         state.pointee.bytesReceived &+= UInt64(received)
+        traffic.reads &+= 1
+        traffic.bytesReceived &+= UInt64(received)
         if isTLS {
             decrypt(connection, input, received)
         } else {
@@ -362,6 +374,8 @@ public final class Reactor {
         if sent > 0 {
             buffer.consume(sent)
             connection.state.pointee.bytesSent &+= UInt64(sent)
+            traffic.writes &+= 1
+            traffic.bytesSent &+= UInt64(sent)
             connection.state.pointee.lastActivity = monotonicNow
             return true
         }
@@ -544,5 +558,7 @@ public final class Reactor {
     func noteActivity(_ connection: Connection, received: Int) {
         connection.state.pointee.lastActivity = monotonicNow
         connection.state.pointee.bytesReceived &+= UInt64(received)
+        traffic.reads &+= 1
+        traffic.bytesReceived &+= UInt64(received)
     }
 }

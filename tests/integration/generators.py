@@ -256,3 +256,52 @@ LEXICAL_RANGES = [
     lambda s: ("ZLEXCOUNT", _lex_key(s), *_lex_range(s)),
     lambda s: ("ZREMRANGEBYLEX", _lex_key(s), *_lex_range(s)),
 ]
+
+
+# MARK: Wrong calls
+
+OPTION_WORDS = [
+    "NX", "XX", "GT", "LT", "CH", "INCR", "EX", "PX", "EXAT", "PXAT", "KEEPTTL", "PERSIST", "GET", "COUNT", "MATCH", "TYPE", "LIMIT",
+    "BY", "ALPHA", "ASC", "DESC", "STORE", "WITHSCORES", "WITHVALUES", "BYSCORE", "BYLEX", "REV", "WEIGHTS", "AGGREGATE", "SUM",
+    "MIN", "MAX", "LEFT", "RIGHT", "BEFORE", "AFTER", "RANK", "MAXLEN", "LEN", "IDX", "MINMATCHLEN", "WITHMATCHLEN", "REPLACE",
+    "ABSTTL", "IDLETIME", "FREQ", "DB", "ASYNC", "SYNC", "HELP", "SAMPLES", "ID", "ADDR", "LADDR", "USER", "SKIPME", "YES", "NO",
+    "ON", "OFF", "SKIP", "ALL", "TIMEOUT", "ERROR", "NORMAL", "REPLICA", "FILTERBY", "PATTERN", "ACLCAT", "MODULE", "VERSION", "AUTH",
+    "SETNAME", "SCHEDULE", "(1", "[a", "-", "+", "-inf", "+inf", "inf", "nan", "*", "get", "config|get", "string", "LIB-NAME",
+]
+NUMBERS = ["0", "1", "-1", "2", "3", "10", "abc", "", "1.5", "-0", " 1", "9223372036854775807", "9223372036854775808", "1e400", "0.001"]
+TYPED_KEYS = ["text", "number", "list", "set", "zset", "hash", "missing"]
+
+# What would end, block or reconfigure one of the two servers, or make them differ.
+NOT_CALLED = {
+    "shutdown", "monitor", "sync", "psync", "replicaof", "slaveof", "failover", "quit", "reset", "subscribe", "psubscribe",
+    "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "replconf", "debug", "client|kill", "client|pause", "client|reply",
+    "config|rewrite", "config|set", "flushall", "flushdb", "save", "bgsave", "bgrewriteaof", "swapdb", "restore-asking", "wait", "exec", "multi", "watch",
+    "unwatch", "discard", "select", "auth", "hello", "client|no-evict", "migrate", "client|unpause", "lolwut", "config|resetstat", "client|setname",
+    "latency|reset", "slowlog|reset", "client|unblock", "command|info", "command|docs", "move",
+}
+# Those that block do so only with such a timeout.
+BLOCKING = {"blpop", "brpop", "bzpopmin", "bzpopmax", "blmove", "brpoplpush", "blmpop", "bzmpop"}
+
+
+def typed_keys():
+    """Commands that make one key of each type."""
+    return [("DEL", *TYPED_KEYS, "new"), ("SET", "text", "some text"), ("SET", "number", "10"), ("RPUSH", "list", "a", "b", "10"), ("SADD", "set", "a", "b", "10"),
+            ("ZADD", "zset", "1", "a", "2", "b"), ("HSET", "hash", "a", "1", "b", "text")]
+
+
+def wrong_calls(seed, count, names):
+    """`count` calls of the named commands (`get`, `config|get`), most of which are wrong in some way."""
+    source = random.Random(seed)
+
+    def argument():
+        return source.choice(source.choice([TYPED_KEYS, TYPED_KEYS, NUMBERS, OPTION_WORDS, ["a", "b", "field"]]))
+
+    for _ in range(count):
+        name = source.choice(names)
+        words = name.upper().split("|")
+        if len(words) == 2 and source.random() < 0.05:
+            words[1] = source.choice(["NOTHING", "", "HELPME", "x" * 140])
+        arguments = [argument() for _ in range(source.choice([0, 1, 1, 2, 2, 3, 3, 4, 5, 6, 8]))]
+        if name in BLOCKING and arguments:
+            arguments[0 if name in ("blmpop", "bzmpop") else -1] = source.choice(["0.001", "-1", "abc", "inf", "nan", "1e400", "-inf", ""])
+        yield (*words, *arguments)

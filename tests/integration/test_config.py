@@ -1,20 +1,11 @@
 """Settings: the file, CONFIG GET, SET and REWRITE, and what INFO tells."""
 
 import pytest
-from support import ReplyError
-
-# What Redis 7.0 has and a server without cluster mode, forks, modules, scripts or its allocator cannot have.
-NOT_OURS = {
-    "cluster", "jemalloc", "lua-", "active-defrag", "slave", "propagation-error", "ignore-disk-write", "aof-disable-auto-gc", "io-threads", "syslog", "oom-score", "aclfile", "debug",
-    "bio_cpulist", "aof_rewrite_cpulist", "bgsave_cpulist", "server_cpulist", "crash-", "script", "disable-thp", "ignore-warnings",
-    "gopher", "tracking", "unixsocket", "watchdog", "list-max-ziplist", "hash-max-ziplist", "zset-max-ziplist", "set-proc", "proc-title",
-}
-
+from support import ReplyError, eventually
 
 def test_every_setting_of_redis_is_known(pair):
     ours, theirs = ({name.decode() for name in server.call("CONFIG", "GET", "*")[::2]} for server in pair)
-    missing = {name for name in theirs - ours if not any(part in name for part in NOT_OURS)}
-    assert missing == set()
+    assert theirs - ours == set()
 
 
 def test_the_defaults_are_those_of_redis(pair):
@@ -127,20 +118,62 @@ def test_config_resetstat_begins_counting_anew(db):
     assert int(stats["total_connections_received"]) <= 1
 
 
-NO_INFO_OF_OURS = ("allocator", "mem_not_counted", "active_defrag", "lua", "vm", "script", "module", "cluster", "fork", "cow", "io_thread",
-                   "functions", "gcc_version", "atomicvar", "multiplexing", "redis_git", "redis_build", "rdb_last_cow", "aof_last_cow",
-                   "unexpected_error", "sync_", "migrate", "tracking", "slave_expires", "acl", "dump_payload", "eventloop", "used_memory_vm",
-                   "total_active_defrag", "current_active_defrag", "current_cow", "mem_clients", "mem_total_replication", "async_loading",
-                   "reply_buffer", "total_eviction", "current_eviction", "used_cpu", "rss_overhead", "number_of", "mem_", "db0")
-
-
-@pytest.mark.xfail(strict=True, reason="known gap: some INFO fields are missing")
 def test_info_has_the_fields_of_redis(pair):
     for server in pair:
         server.call("SET", "key", "value")
-    ours, theirs = (set(server.info("all")) for server in pair)
-    missing = {name for name in theirs - ours if not any(part in name for part in NO_INFO_OF_OURS) and not name.startswith("cmdstat")}
-    assert missing == set()
+        server.call("GET", "key")
+    ours, theirs = (set(server.info("everything")) for server in pair)
+    own = ("cmdstat_", "latency_percentiles_", "errorstat_")  # which commands were used differs
+    assert {name for name in theirs - ours if not name.startswith(own)} == set()
+    assert {"cmdstat_set", "latency_percentiles_usec_set"} <= ours
+
+
+def test_info_memory_adds_up(start):
+    db = start(repl_backlog_size="2mb")
+    empty = {name: value for name, value in db.info("memory").items()}
+    assert int(empty["used_memory_startup"]) <= int(empty["used_memory"])
+    with db.client() as client:
+        for number in range(2000):
+            client.call("SET", f"key:{number}", "x" * 1000)
+    memory = {name: int(value) for name, value in db.info("memory").items() if value.lstrip("-").isdigit()}
+    assert memory["used_memory"] - memory["used_memory_overhead"] == memory["used_memory_dataset"]
+    assert memory["used_memory_dataset"] > 2_000_000
+    assert 10_000 < memory["used_memory_overhead"] < 1_000_000
+    assert memory["used_memory_peak"] >= memory["used_memory"] > memory["used_memory_startup"]
+    assert memory["total_system_memory"] > memory["used_memory_rss"] > memory["used_memory"]
+    assert memory["mem_fragmentation_bytes"] == memory["used_memory_rss"] - memory["used_memory"]
+    assert memory["allocator_active"] >= memory["used_memory"]
+    assert memory["mem_clients_normal"] > 0
+
+
+def test_info_counts_traffic_and_rates(db):
+    before = db.info("stats")
+    with db.client() as client:
+        client.call("SET", "key", "x" * 1_000_000)
+        client.call("GET", "key")
+    after = eventually(lambda: (lambda now: now if float(now["instantaneous_input_kbps"]) > 100 else None)(db.info("stats")),
+                       "a rate of input")
+    assert int(after["total_net_input_bytes"]) - int(before["total_net_input_bytes"]) > 1_000_000
+    assert int(after["total_net_output_bytes"]) - int(before["total_net_output_bytes"]) > 1_000_000
+    assert float(after["instantaneous_output_kbps"]) > 100
+    assert int(after["total_reads_processed"]) > int(before["total_reads_processed"])
+    assert int(after["eventloop_cycles"]) > int(before["eventloop_cycles"])
+    assert after["total_net_repl_input_bytes"] == "0"
+
+
+def test_info_counts_expiry_and_memory_over_the_limit(db):
+    with db.client() as client:
+        for number in range(100):
+            client.call("SET", f"key:{number}", "x" * 1000, "PX", 1)
+        client.call("SET", "lasting", "x", "PX", 50_000)
+    eventually(lambda: db.info("stats")["expired_keys"] == "100", "the expiries")
+    assert 10_000 < int(db.info("keyspace")["db0"].rpartition("avg_ttl=")[2]) <= 50_000
+    db.call("CONFIG", "SET", "maxmemory", "1")
+    eventually(lambda: int(db.info("stats")["current_eviction_exceeded_time"]) > 100, "the excess")
+    db.call("CONFIG", "SET", "maxmemory", "0")
+    stats = eventually(lambda: (lambda now: now if now["current_eviction_exceeded_time"] == "0" else None)(db.info("stats")),
+                       "the end of the excess")
+    assert int(stats["total_eviction_exceeded_time"]) > 100
 
 
 def test_info_has_the_sections_of_redis_in_order(pair):
@@ -160,7 +193,6 @@ def test_info_counts_keys_and_expiries(db):
     assert keyspace.startswith("keys=10,expires=4,")
 
 
-@pytest.mark.xfail(strict=True, reason="known gap: rejected and failed calls are not counted by command")
 def test_commandstats_count_calls_and_failures(db):
     with db.client() as client:
         for _ in range(5):
@@ -184,7 +216,7 @@ def test_slowlog_records_what_was_slow(start):
 
 
 def test_command_count_list_and_info(pair):
-    ours, theirs = ({name.decode() for name in server.call("COMMAND", "LIST")} for server in pair)
+    ours, theirs = ({name.decode() for name in server.call("COMMAND", "LIST") if b"|" not in name} for server in pair)
     assert {"get", "set", "hset", "zadd", "lpush", "config", "client", "info"} <= ours
     assert pair[0].call("COMMAND", "COUNT") == len(ours)
     for name in ("GET", "SET", "MSET", "ZUNIONSTORE", "BLPOP", "EVAL" if "eval" in ours else "DEL"):

@@ -151,7 +151,8 @@ def test_a_replica_refuses_writes_and_hides_expired_keys(start):
     replica = follow(start, primary)
     with pytest.raises(ReplyError, match="READONLY"):
         replica.call("SET", "a", "1")
-    primary.call("SET", "a", "1", "PX", "50")
+    primary.call("SET", "a", "1", "PX", "500")
+    eventually(lambda: replica.call("DBSIZE") == 1, "the key")
     primary.process.signal(signal.SIGSTOP)
     try:
         eventually(lambda: replica.call("GET", "a") is None, "the key is invisible though the primary cannot say so")

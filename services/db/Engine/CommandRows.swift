@@ -1,6 +1,6 @@
 // The table of commands as text, one row a command, parsed once at start.
 //
-// Columns: name, arity (negative: at least), flags, first key, last key (negative: from the end), key step, group, version of
+// Columns: name, arity (negative: at least), flags (- for none), first key, last key (negative: from the end), key step, group, version of
 // Redis that brought it, summary. A row a command reads and diffs better than two hundred initialisers, and the compiler
 // type-checks it in no time. Arity, flags and key positions are those of Redis 7.2.
 //
@@ -20,9 +20,9 @@ let commandRows = """
     bzmpop -5 write,blocking,movablekeys 0 0 0 sorted-set 7.0.0 Pops members from the first non-empty sorted set; waits while all are empty.
     bzpopmax -3 write,blocking,noscript,fast 1 -2 1 sorted-set 5.0.0 Pops the highest member of the first non-empty sorted set; waits while all are empty.
     bzpopmin -3 write,blocking,noscript,fast 1 -2 1 sorted-set 5.0.0 Pops the lowest member of the first non-empty sorted set; waits while all are empty.
-    client -2 noscript,loading,stale 0 0 0 connection 2.4.0 Inspects and steers client connections.
+    client -2 - 0 0 0 connection 2.4.0 Inspects and steers client connections.
     command -1 loading,stale 0 0 0 server 2.8.13 Describes the commands of this server.
-    config -2 admin,noscript,loading,stale 0 0 0 server 2.0.0 Reads and changes settings.
+    config -2 - 0 0 0 server 2.0.0 Reads and changes settings.
     copy -3 write,denyoom 1 2 1 generic 6.2.0 Copies a value to another key.
     dbsize 1 readonly,fast 0 0 0 server 1.0.0 Returns the number of keys of the selected database.
     debug -2 admin,noscript,loading,stale 0 0 0 server 1.0.0 Tools for tests.
@@ -31,6 +31,7 @@ let commandRows = """
     del -2 write 1 -1 1 generic 1.0.0 Deletes keys.
     discard 1 noscript,loading,stale,fast,allow_busy 0 0 0 transactions 2.0.0 Drops the queued commands of a transaction.
     dssm -2 admin,noscript,loading,stale,no_multi 0 0 0 server 7.2.0 Commands between the parts of dSSM (internal).
+    dump 2 readonly 1 1 1 generic 2.6.0 Returns a value in a form that RESTORE takes.
     echo 2 loading,stale,fast 0 0 0 connection 1.0.0 Returns its argument.
     exec 1 noscript,loading,stale,skip_slowlog 0 0 0 transactions 1.2.0 Executes the queued commands of a transaction.
     exists -2 readonly,fast 1 -1 1 generic 1.0.0 Counts which of the keys exist.
@@ -68,7 +69,7 @@ let commandRows = """
     info -1 loading,stale 0 0 0 server 1.0.0 Returns facts and statistics of the server.
     keys 2 readonly 0 0 0 generic 1.0.0 Returns all keys that match a pattern.
     lastsave 1 loading,stale,fast 0 0 0 server 1.0.0 Returns the time of the last successful snapshot.
-    latency -2 admin,noscript,loading,stale 0 0 0 server 2.8.13 Latency events and histograms.
+    latency -2 - 0 0 0 server 2.8.13 Latency events and histograms.
     lcs -3 readonly 1 2 1 string 7.0.0 Finds the longest common subsequence of two strings.
     lindex 3 readonly 1 1 1 list 1.0.0 Returns the element at an index.
     linsert 5 write,denyoom 1 1 1 list 2.2.0 Inserts an element before or after another.
@@ -84,14 +85,14 @@ let commandRows = """
     lrem 4 write 1 1 1 list 1.0.0 Removes matching elements.
     lset 4 write,denyoom 1 1 1 list 1.0.0 Sets the element at an index.
     ltrim 4 write 1 1 1 list 1.0.0 Keeps a range of elements and removes the rest.
-    memory -2 readonly,movablekeys 0 0 0 server 4.0.0 Reports memory use.
+    memory -2 - 0 0 0 server 4.0.0 Reports memory use.
     mget -2 readonly,fast 1 -1 1 string 1.0.0 Returns several string values.
     monitor 1 admin,noscript,loading,stale 0 0 0 server 1.0.0 Streams every command that the server processes.
     move 3 write,fast 1 1 1 generic 1.0.0 Moves a key to another database.
     mset -3 write,denyoom 1 -1 2 string 1.0.1 Sets several string values.
     msetnx -3 write,denyoom 1 -1 2 string 1.0.1 Sets several string values when none of the keys exists.
     multi 1 noscript,loading,stale,fast,allow_busy 0 0 0 transactions 1.2.0 Begins a transaction.
-    object -2 readonly 2 2 1 generic 2.2.3 Inspects how a value is stored.
+    object -2 - 0 0 0 generic 2.2.3 Inspects how a value is stored.
     persist 2 write,fast 1 1 1 generic 2.2.0 Removes a key's expiry.
     pexpire -3 write,fast 1 1 1 generic 2.6.0 Sets a key's time to live in milliseconds.
     pexpireat -3 write,fast 1 1 1 generic 2.6.0 Sets a key's expiry as Unix time in milliseconds.
@@ -102,7 +103,7 @@ let commandRows = """
     psync -3 admin,noscript,no_async_loading,no_multi 0 0 0 server 2.8.0 Begins replication (internal).
     pttl 2 readonly,fast 1 1 1 generic 2.6.0 Returns a key's time to live in milliseconds.
     publish 3 pubsub,loading,stale,fast 0 0 0 pubsub 2.0.0 Posts a message to a channel.
-    pubsub -2 pubsub,loading,stale 0 0 0 pubsub 2.8.0 Inspects subscriptions.
+    pubsub -2 - 0 0 0 pubsub 2.8.0 Inspects subscriptions.
     punsubscribe -1 pubsub,noscript,loading,stale 0 0 0 pubsub 2.0.0 Stops listening to patterns.
     quit -1 noscript,loading,stale,fast,no_auth,allow_busy 0 0 0 connection 1.0.0 Closes the connection.
     randomkey 1 readonly 0 0 0 generic 1.0.0 Returns a random key.
@@ -113,6 +114,8 @@ let commandRows = """
     replconf -1 admin,noscript,loading,stale,allow_busy 0 0 0 server 3.0.0 Negotiates replication (internal).
     replicaof 3 admin,noscript,stale,no_async_loading 0 0 0 server 5.0.0 Makes this server a replica or a primary.
     reset 1 noscript,loading,stale,fast,no_auth,allow_busy 0 0 0 connection 6.2.0 Resets the connection.
+    restore -4 write,denyoom 1 1 1 generic 2.6.0 Makes a key from the result of DUMP.
+    restore-asking -4 write,denyoom,asking 1 1 1 server 3.0.0 RESTORE as a cluster migration sends it.
     role 1 noscript,loading,stale,fast 0 0 0 server 2.8.12 Returns the replication role.
     rpop -2 write,fast 1 1 1 list 1.0.0 Removes and returns elements from the tail.
     rpoplpush 3 write,denyoom 1 2 1 list 1.2.0 Moves a tail element to the head of another list.
@@ -135,7 +138,7 @@ let commandRows = """
     sinterstore -3 write,denyoom 1 -1 1 set 1.0.0 Stores the intersection of sets.
     sismember 3 readonly,fast 1 1 1 set 1.0.0 Tells whether a member is in a set.
     slaveof 3 admin,noscript,stale,no_async_loading 0 0 0 server 1.0.0 The former name of REPLICAOF.
-    slowlog -2 admin,loading,stale 0 0 0 server 2.2.12 Reads the log of slow commands.
+    slowlog -2 - 0 0 0 server 2.2.12 Reads the log of slow commands.
     smembers 2 readonly 1 1 1 set 1.0.0 Returns all members.
     smismember -3 readonly,fast 1 1 1 set 6.2.0 Tells for several members whether they are in a set.
     smove 4 write,fast 1 2 1 set 1.0.0 Moves a member from one set to another.

@@ -22,12 +22,14 @@ public struct CommandSpec: Sendable {
         public static let noMulti = Flags(rawValue: 1 << 13)
         public static let allowBusy = Flags(rawValue: 1 << 14)
         public static let noAsyncLoading = Flags(rawValue: 1 << 15)
+        public static let asking = Flags(rawValue: 1 << 16)
 
         static let names: [(String, Flags)] = [
             ("write", .write), ("readonly", .readonly), ("denyoom", .denyOOM), ("admin", .admin), ("pubsub", .pubsub),
             ("noscript", .noscript), ("blocking", .blocking), ("loading", .loading), ("stale", .stale),
             ("skip_slowlog", .skipSlowlog), ("fast", .fast), ("no_auth", .noAuth), ("movablekeys", .movableKeys),
             ("no_multi", .noMulti), ("allow_busy", .allowBusy), ("no_async_loading", .noAsyncLoading),
+            ("asking", .asking),
         ]
 
         /// Redis's names of the flags that are set.
@@ -44,6 +46,33 @@ public struct CommandSpec: Sendable {
     public let group: String
     public let since: String
     public let summary: String
+    /// Where the command is counted: its number, or one after all commands' for a subcommand.
+    public let slot: Int
+    /// ACL categories without the @.
+    public internal(set) var categories: [String] = []
+    public internal(set) var tips: [String] = []
+    public internal(set) var keySpecs: [KeySpec] = []
+    public internal(set) var complexity = ""
+    /// The version since which it is deprecated, and the command to use instead.
+    public internal(set) var deprecation: (since: String, replacedBy: String)?
+    public internal(set) var subcommands: [CommandSpec] = []
+}
+
+/// Where a command has keys and what it does with them.
+///
+/// - Spec: Redis command reference 7.2: key specifications.
+public struct KeySpec: Sendable {
+    public enum Find: Sendable {
+        /// Counted from the first key; negative from the end of the arguments.
+        case range(last: Int, step: Int, limit: Int)
+        /// Relative to where the search begins.
+        case counted(countIndex: Int, first: Int, step: Int)
+        case unknown
+    }
+    public let flags: [String]
+    /// Index of the argument where the search begins; nil: unknown.
+    public let begin: Int?
+    public let find: Find
 }
 
 /// What the hot path needs of a `CommandSpec`: no reference inside.
@@ -54,6 +83,17 @@ public struct CommandSpec: Sendable {
     /// See `elementArgument`.
     public let element: Int8
     public let flags: UInt32
+    /// Where the command is counted: see `CommandSpec.slot`.
+    public let slot: UInt16
+
+    init(_ spec: CommandSpec, id: CommandID) {
+        self.id = id
+        arity = Int16(spec.arity)
+        firstKey = Int8(spec.firstKey)
+        element = CommandShape.elementArgument(id)
+        flags = spec.flags.rawValue
+        slot = UInt16(spec.slot)
+    }
 
     @inline(__always) public func accepts(argumentCount: Int) -> Bool {
         arity >= 0 ? argumentCount == Int(arity) : argumentCount >= -Int(arity)
@@ -64,7 +104,7 @@ public struct CommandSpec: Sendable {
 
     public static func isContainer(_ id: CommandID) -> Bool {
         switch id {
-        case .client, .command, .config, .debug, .latency, .memory, .object, .pubsub, .slowlog: true
+        case .client, .command, .config, .latency, .memory, .object, .pubsub, .slowlog: true
         default: false
         }
     }
@@ -78,6 +118,10 @@ public struct CommandSpec: Sendable {
 /// look-up is two loads, a multiplication and a comparison.
 public struct CommandTable: @unchecked Sendable {  // The memory is written in `init` only and never freed.
     public let specs: [CommandSpec]
+    /// Commands and subcommands, by slot.
+    public let allSpecs: [CommandSpec]
+    /// Number of slots that calls are counted in.
+    public let slotCount: Int
     private struct Cell {
         var low: UInt64
         var high: UInt64
@@ -90,27 +134,26 @@ public struct CommandTable: @unchecked Sendable {  // The memory is written in `
     public static let shared = CommandTable()
 
     private init() {
-        var specs: [CommandSpec] = []
-        for row in commandRows.split(separator: "\n") {
-            let columns = row.split(separator: " ", maxSplits: 8, omittingEmptySubsequences: true)
-            guard columns.count == 9, let arity = Int(columns[1]), let first = Int(columns[3]),
-                let last = Int(columns[4]), let step = Int(columns[5]), specs.count < CommandID.allCases.count
-            else { preconditionFailure("a damaged row in the command table: \(row)") }
-            var flags: CommandSpec.Flags = []
-            for name in columns[2].split(separator: ",") {
-                guard let flag = CommandSpec.Flags.names.first(where: { $0.0 == name }) else {
-                    preconditionFailure("an unknown flag in the command table: \(name)")
-                }
-                flags.insert(flag.1)
-            }
-            let id = CommandID.allCases[specs.count]
-            let expected = id == .sortReadOnly ? "sort_ro" : "\(id)"
-            precondition(columns[0] == expected, "the command table is out of order at \(columns[0])")
-            specs.append(
-                CommandSpec(
-                    id: id, name: String(columns[0]), arity: arity, flags: flags, firstKey: first, lastKey: last,
-                    keyStep: step, group: String(columns[6]), since: String(columns[7]), summary: String(columns[8])))
+        var specs = CommandTable.specs(commandRows) { name, index in
+            let id = index < CommandID.allCases.count ? CommandID.allCases[index] : .append
+            let expected = id == .sortReadOnly ? "sort_ro" : id == .restoreAsking ? "restore-asking" : "\(id)"
+            precondition(name == expected, "the command table is out of order at \(name)")
+            return (id, index)
         }
+        precondition(specs.count == CommandID.allCases.count, "the command table is not complete")
+        let numbers = Dictionary(uniqueKeysWithValues: specs.map { ($0.name, $0.id) })
+        var subcommands = CommandTable.specs(subcommandRows) { name, index in
+            guard let id = numbers[String(name.prefix { $0 != "|" })] else {
+                preconditionFailure("a subcommand of no command: \(name)")
+            }
+            return (id, CommandID.allCases.count + index)
+        }
+        let details = CommandTable.details()
+        for index in specs.indices { specs[index].describe(details[specs[index].name]) }
+        for index in subcommands.indices { subcommands[index].describe(details[subcommands[index].name]) }
+        slotCount = specs.count + subcommands.count
+        for spec in subcommands { specs[Int(spec.id.rawValue)].subcommands.append(spec) }
+        allSpecs = specs + subcommands
         self.specs = specs
         cells = .allocate(capacity: CommandTable.size)
         cells.initialize(
@@ -124,9 +167,7 @@ public struct CommandTable: @unchecked Sendable {  // The memory is written in `
                 while cells[index].shape != nil { index = (index + 1) & (CommandTable.size - 1) }
                 cells[index] = Cell(
                     low: low, high: high, length: name.count,
-                    shape: CommandShape(
-                        id: spec.id, arity: Int16(spec.arity), firstKey: Int8(spec.firstKey),
-                        element: CommandShape.elementArgument(spec.id), flags: spec.flags.rawValue))
+                    shape: CommandShape(spec, id: spec.id))
             }
         }
     }
@@ -159,4 +200,17 @@ public struct CommandTable: @unchecked Sendable {  // The memory is written in `
     }
 
     public func spec(_ id: CommandID) -> CommandSpec { specs[Int(id.rawValue)] }
+
+    /// The subcommand of a container command.
+    public func subcommand(_ id: CommandID, _ name: ByteView) -> CommandShape? {
+        guard let spec = subcommandSpec(id, name) else { return nil }
+        return CommandShape(spec, id: id)
+    }
+
+    public func subcommandSpec(_ id: CommandID, _ name: ByteView) -> CommandSpec? {
+        let command = specs[Int(id.rawValue)]
+        let lowercase = name.string.lowercased()
+        let start = command.name.utf8.count + 1
+        return command.subcommands.first { $0.name.utf8.dropFirst(start).elementsEqual(lowercase.utf8) }
+    }
 }

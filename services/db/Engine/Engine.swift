@@ -53,14 +53,14 @@ public struct EngineSettings: Sendable {
 }
 
 public enum MaxMemoryPolicy: String, CaseIterable, Sendable {
-    case noEviction = "noeviction"
-    case allKeysLRU = "allkeys-lru"
-    case allKeysLFU = "allkeys-lfu"
-    case allKeysRandom = "allkeys-random"
     case volatileLRU = "volatile-lru"
     case volatileLFU = "volatile-lfu"
     case volatileRandom = "volatile-random"
     case volatileTTL = "volatile-ttl"
+    case allKeysLRU = "allkeys-lru"
+    case allKeysLFU = "allkeys-lfu"
+    case allKeysRandom = "allkeys-random"
+    case noEviction = "noeviction"
 
     var isLFU: Bool { self == .allKeysLFU || self == .volatileLFU }
 }

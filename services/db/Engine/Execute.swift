@@ -213,4 +213,15 @@ extension Engine {
         default: false
         }
     }
+
+    /// Whether a blocking command's arguments but its keys and timeout are in order, which Redis looks at before the timeout;
+    /// replies with the error when they are not.
+    public func checkBlockingSyntax(_ id: CommandID, _ c: Invocation) -> Bool {
+        switch id {
+        case .blmove: return checkMoveEnds(c)
+        case .blmpop: return checkMultiplePop(c, numberIndex: 2)
+        case .bzmpop: return popRequest(c, countIndex: 2) != nil
+        default: return true
+        }
+    }
 }

@@ -93,4 +93,13 @@ public struct KeyspaceLoader: RDBSink {
         key.withView { engine.finishLoading(builder, database, $0, expiry: expiry) }
         self.builder = nil
     }
+
+    /// Chooses the database that a value is restored to, which is known to be there.
+    public mutating func beginDatabase(restoring index: Int) { database = index }
+
+    /// Frees what was loaded of a key whose rest turned out to be damaged.
+    public mutating func abandon() {
+        if let builder { engine.abandonLoading(builder) }
+        builder = nil
+    }
 }

@@ -31,6 +31,8 @@ final class BlockedCommand {
 struct BlockedClients {
     private(set) var byKey: [WatchedKey: [Client]] = [:]
     private(set) var count = 0
+    /// Those of them whose wait ends by time.
+    var timedCount = 0
 
     mutating func add(_ client: Client, _ keys: [WatchedKey]) {
         count += 1
@@ -62,6 +64,7 @@ extension Server {
         blocked.add(client, plan.keys)
         engine.state.pointee.blockedKeyCount = blocked.count
         if plan.timeoutMilliseconds > 0 {
+            blocked.timedCount += 1
             command.timer = reactor.schedule(after: plan.timeoutMilliseconds) { [unowned self] in
                 guard client.details.blocking === command else { return }
                 unblock(client)
@@ -80,6 +83,7 @@ extension Server {
     }
 
     private func blockingPlan(_ c: CommandContext) -> BlockingPlan? {
+        guard engine.checkBlockingSyntax(c.shape.id, c.invocation) else { return nil }
         let timeoutIndex: Int
         var keys: [ByteView]
         var immediateReply: (ReplyWriter) -> Void = { $0.nullArray() }
@@ -94,29 +98,23 @@ extension Server {
             immediateReply = { $0.null() }
         default:  // BLMPOP, BZMPOP: timeout numkeys key ...
             timeoutIndex = 1
-            guard let count = parseInteger(c[2]), count > 0 else {
-                c.reply.error("ERR numkeys should be greater than 0")
-                return nil
-            }
-            guard count <= Int64(c.count - 4) else {
-                c.syntaxError()
-                return nil
-            }
+            // `checkBlockingSyntax` has found it to be the number of keys that there are.
+            let count = parseInteger(c[2]) ?? 0
             keys = (3..<3 + Int(count)).map { c[$0] }
         }
-        guard let seconds = Double(c.text(timeoutIndex)), seconds.isFinite else {
+        guard let seconds = Double(c.text(timeoutIndex)), !seconds.isNaN else {
             c.reply.error("ERR timeout is not a float or out of range")
-            return nil
-        }
-        guard seconds >= 0 else {
-            c.reply.error("ERR timeout is negative")
             return nil
         }
         guard seconds < 9.2e15 else {
             c.reply.error("ERR timeout is out of range")
             return nil
         }
-        let milliseconds = seconds == 0 ? 0 : max(1, Int64((seconds * 1000).rounded(.up)))
+        guard seconds > -1e-3 else {
+            c.reply.error("ERR timeout is negative")
+            return nil
+        }
+        let milliseconds = seconds <= 0 ? 0 : max(1, Int64((seconds * 1000).rounded(.up)))
         return BlockingPlan(
             keys: keys.map { WatchedKey(database: c.client.database, key: $0.array) },
             timeoutMilliseconds: milliseconds, immediateReply: immediateReply)
@@ -126,7 +124,10 @@ extension Server {
     func unblock(_ client: Client) {
         guard let command = client.details.blocking else { return }
         client.details.blocking = nil
-        if let timer = command.timer { reactor.cancel(timer) }
+        if let timer = command.timer {
+            blocked.timedCount -= 1
+            reactor.cancel(timer)
+        }
         blocked.remove(client, command.keys)
         engine.state.pointee.blockedKeyCount = blocked.count
     }
@@ -156,6 +157,10 @@ extension Server {
         return ReplyWriter(scratchOutput)
     }
 
+    private func lateOutput(_ client: Client) -> OutputBuffer {
+        client.has(.replyOff) ? scratchOutput : client.connection.output
+    }
+
     private func serve(_ key: WatchedKey) {
         for client in blocked.byKey[key] ?? [] {
             guard let command = client.details.blocking else { continue }
@@ -167,6 +172,7 @@ extension Server {
                 served = engine.tryServeBlocking(command.shape.id, invocation)
             }
             guard served else { continue }
+            countError(command.shape.slot, lateOutput(client))
             unblock(client)
             resume(client)
         }

@@ -27,29 +27,13 @@ struct CommandContext {
 
     func syntaxError() { reply.error("ERR syntax error") }
     func wrongArity(_ name: String) { reply.error("ERR wrong number of arguments for '\(name)' command") }
-    /// Refuses a subcommand that does not exist, or one that does with a wrong number of arguments.
-    func unknownSubcommand(_ command: String) {
-        let name = self[1].string.lowercased()
-        if subcommands[command]?.contains(name) ?? false { return wrongArity("\(command.lowercased())|\(name)") }
+    /// Refuses arguments that fit no form of a subcommand. Unknown subcommands do not come so far: see `executeChecked`.
+    func subcommandSyntaxError(_ command: String) {
         reply.error(
-            "ERR unknown subcommand '\(self[1].slice(0, min(128, self[1].count)).string)'. Try \(command) HELP.")
+            "ERR unknown subcommand or wrong number of arguments for '\(self[1].slice(0, min(128, self[1].count)).string)'. Try \(command) HELP."
+        )
     }
 }
-
-/// Subcommands by command, for the text of a refusal.
-private let subcommands: [String: Set<String>] = [
-    "CLIENT": [
-        "getname", "getredir", "help", "id", "info", "kill", "list", "no-evict", "no-touch", "pause", "reply",
-        "setinfo",
-        "setname", "unblock", "unpause",
-    ],
-    "CONFIG": ["get", "set", "rewrite", "resetstat", "help"],
-    "COMMAND": ["count", "docs", "getkeys", "info", "list", "help"],
-    "PUBSUB": ["channels", "numpat", "numsub", "shardchannels", "shardnumsub", "help"],
-    "SLOWLOG": ["get", "len", "reset", "help"],
-    "LATENCY": ["doctor", "help", "histogram", "history", "latest", "reset"],
-    "MEMORY": ["doctor", "help", "malloc-stats", "purge", "stats", "usage"],
-]
 
 extension Server {
     @inline(never) func executeLongWay(_ command: BatchedCommand) {
@@ -59,16 +43,8 @@ extension Server {
         if client.has(.replyOff) || client.has(.replySkipNext) {
             return executeSilently(command, arguments)
         }
-        let before = client.connection.pendingPlainOutput
         executeChecked(
             client, command.shape, arguments, command.argumentCount, command.hash, client.reply, command.raw)
-        countErrorReply(client, before)
-    }
-
-    /// An error reply starts with a minus: counted for INFO.
-    private func countErrorReply(_ client: Client, _ before: Int) {
-        guard client.connection.isOpen, client.connection.pendingPlainOutput > before else { return }
-        if client.connection.output.view[before] == UInt8(ascii: "-") { statistics.errorReplies += 1 }
     }
 
     private func executeSilently(_ command: BatchedCommand, _ arguments: UnsafeMutablePointer<ByteView>) {
@@ -85,43 +61,51 @@ extension Server {
 
     /// Checks in Redis's order: known, arity, authentication, memory, role, pub/sub, loading; then queues or runs.
     func executeChecked(
-        _ client: Client, _ shape: CommandShape?, _ arguments: UnsafeMutablePointer<ByteView>, _ count: Int,
+        _ client: Client, _ command: CommandShape?, _ arguments: UnsafeMutablePointer<ByteView>, _ count: Int,
         _ hash: UInt64, _ reply: ReplyWriter, _ raw: ByteView
     ) {
         if persistence.isEnded { return }
-        guard let shape else {
+        currentClient = client
+        defer { flushDeferredPushes(client) }
+        guard var shape = command else {
             if arguments[0].equalsIgnoringCase("post") || arguments[0].equalsIgnoringCase("host:") {
                 return cutOffBrowser(client)
             }
-            return refuse(client, reply, unknownCommandText(arguments, count))
+            return refuse(client, nil, reply, unknownCommandText(arguments, count))
+        }
+        if shape.hasSubcommands, count > 1 {
+            guard let found = commands.subcommand(shape.id, arguments[1]) else {
+                return refuse(client, nil, reply, unknownSubcommandText(shape, arguments[1]))
+            }
+            shape = found
         }
         guard shape.accepts(argumentCount: count) else {
-            return refuse(
-                client, reply, "ERR wrong number of arguments for '\(commands.spec(shape.id).name)' command")
+            return refuse(client, shape, reply, "ERR wrong number of arguments for '\(fullName(shape))' command")
         }
         if client.has(.needsAuthentication), !shape.has(.noAuth) {
-            return refuse(client, reply, "NOAUTH Authentication required.")
+            return refuse(client, shape, reply, "NOAUTH Authentication required.")
         }
-        if let text = roleRefusal(client, shape) { return refuse(client, reply, text) }
-        if let text = memoryRefusal(client, shape) { return refuse(client, reply, text) }
-        if let text = diskRefusal(client, shape) { return refuse(client, reply, text) }
+        if let text = roleRefusal(client, shape) { return refuse(client, shape, reply, text) }
+        if let text = memoryRefusal(client, shape) { return refuse(client, shape, reply, text) }
+        if let text = diskRefusal(client, shape) { return refuse(client, shape, reply, text) }
         if client.has(.subscribed), !client.state.pointee.isRESP3, !isAllowedWhileSubscribed(shape.id) {
-            let name = commands.spec(shape.id).name
-            return reply.error(
-                "ERR Can't execute '\(name)': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
+            return refuse(
+                client, shape, reply,
+                "ERR Can't execute '\(fullName(shape))': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context"
             )
         }
         if isLoading, !shape.has(.loading) {
-            return refuse(client, reply, "LOADING dSSM is loading the dataset in memory")
+            return refuse(client, shape, reply, "LOADING dSSM is loading the dataset in memory")
         }
         if pause != nil, mustPause(client, shape) { return holdPaused(client) }
         if client.has(.inTransaction), !isExecutedInsideTransaction(shape.id) {
-            return queue(client, shape, arguments, count, reply)
+            queue(client, shape, arguments, count, reply)
+            return countError(shape.slot, reply.out, isRejection: true)
         }
         let invocation = Invocation(
             arguments: arguments, count: count, hash: hash, database: client.database, reply: reply)
         engine.state.pointee.noTouch = client.has(.noTouch) && shape.id != .touch
-        commandCalls[Int(shape.id.rawValue)] &+= 1
+        commandCalls[Int(shape.slot)] &+= 1
         // EXEC is shown after what it executes.
         if !monitors.isEmpty, shape.id != .exec { feedMonitors(client, shape, arguments, count) }
         executeTimed(client, shape, invocation, raw)
@@ -139,10 +123,30 @@ extension Server {
     }
 
     /// A refused command also breaks the transaction that it was meant for.
-    private func refuse(_ client: Client, _ reply: ReplyWriter, _ text: String) {
+    private func refuse(_ client: Client, _ shape: CommandShape?, _ reply: ReplyWriter, _ text: String) {
         if client.has(.inTransaction) { client.insert(.transactionBroken) }
         reply.error(text)
+        if let shape { countError(shape.slot, reply.out, isRejection: true) } else { takeError(reply.out) }
     }
+
+    /// `get`, or `config|get`.
+    func fullName(_ shape: CommandShape) -> String { commands.allSpecs[Int(shape.slot)].name }
+
+    private func unknownSubcommandText(_ shape: CommandShape, _ name: ByteView) -> String {
+        let shown = name.slice(0, min(128, name.count)).string
+        return "ERR unknown subcommand '\(shown)'. Try \(commands.spec(shape.id).name.uppercased()) HELP."
+    }
+
+    /// What was pushed to a client while its own command ran follows the command's reply, as in Redis 7.2.
+    private func flushDeferredPushes(_ client: Client) {
+        currentClient = nil
+        guard !deferredPushes.isEmpty else { return }
+        if client.connection.isOpen { client.connection.output.append(deferredPushes.view) }
+        deferredPushes.removeAll()
+        deferredPushes.shrink(to: Server.keptPushBytes)
+    }
+
+    private static let keptPushBytes = 64 << 10
 
     private func unknownCommandText(_ arguments: UnsafeMutablePointer<ByteView>, _ count: Int) -> String {
         let name = arguments[0].slice(0, min(128, arguments[0].count)).string
@@ -155,19 +159,28 @@ extension Server {
         return "ERR unknown command '\(name)', with args beginning with: \(quoted)"
     }
 
-    /// Runs a command and measures it.
+    /// Runs a command, measures it and acts on what it has caused.
     @inline(never)
     func executeTimed(_ client: Client, _ shape: CommandShape, _ invocation: Invocation, _ raw: ByteView) {
+        measure(client, shape, invocation, raw)
+        if !engine.state.pointee.events.isEmpty { serveEvents() }
+    }
+
+    /// Runs a command and measures it.
+    func measure(_ client: Client, _ shape: CommandShape, _ invocation: Invocation, _ raw: ByteView) {
         let start = CommandTimings.now()
         run(client, shape, invocation, raw)
         let nanoseconds = CommandTimings.now() &- start
-        timings.add(shape.id, nanoseconds: nanoseconds)
+        timings.add(slot: Int(shape.slot), nanoseconds: nanoseconds)
+        countError(shape.slot, invocation.reply.out)
+        if isLatencyMonitored {
+            noteLatency(shape.has(.fast) ? "fast-command" : "command", nanoseconds: nanoseconds)
+        }
         if settings.slowlogMicroseconds >= 0, nanoseconds >= UInt64(settings.slowlogMicroseconds) * 1000,
-            !commands.spec(shape.id).flags.contains(.skipSlowlog)
+            !shape.has(.skipSlowlog)
         {
             noteSlow(client, invocation, microseconds: Int(nanoseconds / 1000))
         }
-        if !engine.state.pointee.events.isEmpty { serveEvents() }
     }
 
     /// Runs a command: the engine's, or one of the server's own.
@@ -179,6 +192,10 @@ extension Server {
         if engine.execute(shape, invocation, raw: raw.count > 0 ? raw : nil) {
             // From now on its replies may depend on data, so they wait for what makes data safe. A connection that only asks
             // for INFO, PING or messages is never held up, or a sentinel would take a db for dead that waits for its disk.
+            client.connection.state.pointee.isGated = true
+            return
+        }
+        if runDumpCommand(shape.id, invocation) {
             client.connection.state.pointee.isGated = true
             return
         }

@@ -56,7 +56,7 @@ extension Server: HealthSource {
         text.counter(
             "dssm_rejected_connections_total", "Connections over maxclients.", UInt64(statistics.rejectedConnections))
         text.counter("dssm_commands_processed_total", "Commands executed.", UInt64(statistics.commandsProcessed))
-        text.counter("dssm_error_replies_total", "Error replies sent.", UInt64(statistics.errorReplies))
+        text.counter("dssm_error_replies_total", "Error replies sent.", UInt64(errors.total))
         text.counter("dssm_tls_failures_total", "Refused or failed TLS handshakes.", UInt64(statistics.tlsFailures))
         text.counter(
             "dssm_output_limit_disconnections_total", "Clients closed at their output limit.",

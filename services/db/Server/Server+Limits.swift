@@ -1,12 +1,13 @@
 // What a command may be refused for: role and memory.
 import DatabaseEngine
+import Reactor
 
 extension Server {
     func memoryRefusal(_ client: Client, _ shape: CommandShape) -> String? {
         guard settings.engine.maxMemoryBytes > 0, !(isReplicaRole && settings.replicaIgnoreMaxMemory) else {
             return nil
         }
-        let isWithin = engine.evict(overhead: 0, budget: Server.evictionsPerCommand)
+        let isWithin = monitored("eviction-cycle") { engine.evict(overhead: 0, budget: Server.evictionsPerCommand) }
         guard !isWithin, growsMemory(client, shape) else { return nil }
         // The policy has keys to evict, but more than one command may wait for: go on, the next ones evict further.
         if settings.engine.maxMemoryPolicy != .noEviction,
@@ -36,7 +37,7 @@ extension Server {
             !(isReplicaRole && settings.replicaIgnoreMaxMemory)
         else { return }
         let before = engine.state.pointee.statistics.evictedKeys
-        let isWithin = engine.evict(overhead: 0, budget: Server.evictionsPerTurn)
+        let isWithin = monitored("eviction-cycle") { engine.evict(overhead: 0, budget: Server.evictionsPerTurn) }
         // Without a key that may go there is nothing to come back for.
         isMoreEvictionDue = !isWithin && engine.state.pointee.statistics.evictedKeys > before
     }
@@ -54,6 +55,20 @@ extension Server {
     private static let leastReclaimNanoseconds: UInt64 = 200_000
 
     private static let evictionsPerTurn = 1000
+
+    /// Follows for how long the memory is over its limit, ten times a second.
+    func checkEvictionExcess() {
+        let limit = settings.engine.maxMemoryBytes
+        guard limit > 0, engine.usedBytes > limit else {
+            statistics.evictionExceededMilliseconds += currentEvictionExcess
+            evictionExceededSince = nil
+            return
+        }
+        if evictionExceededSince == nil { evictionExceededSince = reactor.monotonicNow }
+    }
+
+    /// Milliseconds that the memory has been over its limit without a break.
+    var currentEvictionExcess: Int64 { evictionExceededSince.map { reactor.monotonicNow - $0 } ?? 0 }
 
     /// Keys evicted at most before one command.
     private static let evictionsPerCommand = 256

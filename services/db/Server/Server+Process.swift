@@ -93,6 +93,7 @@ extension Server {
     /// A protocol error: the reply says what was wrong, then the connection ends, since nothing after it can be understood.
     private func refuse(_ client: Client, _ error: RequestError) {
         client.reply.error("ERR Protocol error: \(error.text)")
+        takeError(client.connection.output)
         log.verbose("protocol-error", "Protocol error (\(error.text)) from client \(client.connection.remoteAddress)")
         closeAfterReplies(client)
     }
@@ -145,15 +146,19 @@ extension Server {
             shortWayBytes == .max || engine.usedBytes <= shortWayBytes,
             shape.accepts(argumentCount: command.argumentCount)
         else { return executeLongWay(command) }
+        if shape.hasSubcommands { return executeLongWay(command) }
         commandCalls[Int(shape.id.rawValue)] &+= 1
         client.state.pointee.lastCommand = shape.id
         let invocation = Invocation(
             arguments: arena.pointer(command.firstArgument), count: command.argumentCount, hash: command.hash,
             database: client.database, reply: client.reply)
         // SWAPDB is fast, but concerns those who watch keys.
-        if shape.has(.fast) && shape.id != .swapdb || shape.id == .set {
+        // One call in 128 is timed.
+        if shape.has(.fast) && shape.id != .swapdb || shape.id == .set, commandCalls[Int(shape.id.rawValue)] & 127 != 1
+        {
             if engine.execute(shape, invocation, raw: command.raw.count > 0 ? command.raw : nil) {
                 client.connection.state.pointee.isGated = true
+                countError(shape.slot, invocation.reply.out)
                 if !engine.state.pointee.events.isEmpty { serveEvents() }
                 return
             }
@@ -175,6 +180,7 @@ extension Server {
             log.warning(
                 "query-buffer",
                 "Closing client that reached max query buffer length: \(describe(client)), \(left) bytes")
+            statistics.queryLimitDisconnections += 1
             return connection.close(.local("query buffer limit"))
         }
         // A blocked client may send ahead, but not without bound.

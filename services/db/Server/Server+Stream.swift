@@ -22,8 +22,26 @@ extension Server {
             buffer.removeAll()
             buffer.shrink(to: Server.keptStreamBytes)
         }
-        persistence.log?.flush(settings.appendFsync.writerPolicy, nowMilliseconds: reactor.monotonicNow)
+        flushLog()
         updateReleasedTicket()
+    }
+
+    private func flushLog() {
+        guard let log = persistence.log else { return }
+        monitored("aof-write") {
+            log.flush(settings.appendFsync.writerPolicy, nowMilliseconds: reactor.monotonicNow)
+        }
+        guard isLatencyMonitored, settings.appendFsync == .always, pendingSynchronization == nil,
+            log.durableOffset < streamOffset
+        else { return }
+        pendingSynchronization = (CommandTimings.now(), streamOffset)
+    }
+
+    /// Records how long replies had to wait for the disk.
+    private func noteSynchronization(_ log: CommandLog) {
+        guard let pending = pendingSynchronization, log.durableOffset >= pending.offset else { return }
+        pendingSynchronization = nil
+        noteLatency("aof-fsync-always", nanoseconds: CommandTimings.now() &- pending.start)
     }
 
     /// Capacity that the stream's buffer keeps between turns.
@@ -38,6 +56,7 @@ extension Server {
 
     /// Lets the replies go whose conditions are met. Call it whenever one of the conditions made progress.
     func updateReleasedTicket() {
+        if !logWaiters.isEmpty { serveLogWaiters() }
         let log = settings.appendFsync == .always ? persistence.log : nil
         let quorum: UInt64? = isQuorumDemanded ? self.quorum.reached : nil
         guard log != nil || quorum != nil else {
@@ -48,7 +67,10 @@ extension Server {
         // Replies of a turn in which no data could be seen wait for nothing but the client's own earlier replies.
         reactor.turnTicket = isDataHidden ? 0 : streamOffset
         var released = streamOffset
-        if let log { released = min(released, log.durableOffset) }
+        if let log {
+            released = min(released, log.durableOffset)
+            noteSynchronization(log)
+        }
         if let quorum { released = min(released, quorum) }
         reactor.release(upTo: released)
     }

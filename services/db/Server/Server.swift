@@ -21,13 +21,22 @@ struct ServerStatistics {
     var commandsProcessed = 0
     var connectionsReceived = 0
     var rejectedConnections = 0
-    var bytesReceived: UInt64 = 0
-    var bytesSent: UInt64 = 0
+    /// What the reactor had counted when statistics were reset.
+    var trafficBefore = TrafficTotals()
+    /// Bytes over links to replicas and to the primary that have ended; negative by what they had at a reset.
+    var replicationBytesReceived: UInt64 = 0
+    var replicationBytesSent: UInt64 = 0
+    var expireNanoseconds: UInt64 = 0
+    var expireBudgetReached = 0
+    var authenticationFailures = 0
+    var restoredPayloads = 0
+    var queryLimitDisconnections = 0
+    /// Time over maxmemory that has passed, but for the stretch that runs.
+    var evictionExceededMilliseconds: Int64 = 0
     var fullSyncs = 0
     var fullSyncsReceived = 0
     var partialSyncs = 0
     var partialSyncErrors = 0
-    var errorReplies = 0
     var unexpectedErrors = 0
     var outputLimitDisconnections = 0
     var tlsFailures = 0
@@ -47,6 +56,19 @@ public final class Server {
     var statistics = ServerStatistics()
     let commandCalls: UnsafeMutablePointer<UInt64>
     var timings: CommandTimings
+    var errors = ErrorStatistics()
+    var latency = LatencyMonitor()
+    var rates = ServerRates()
+    /// Since when the memory has been over its limit, monotonic milliseconds.
+    var evictionExceededSince: Int64?
+    /// Bytes in use before anything was stored.
+    private(set) var startupBytes = 0
+    /// The client whose command runs, and what is pushed to it meanwhile: that follows the command's reply.
+    var currentClient: Client?
+    let deferredPushes = OutputBuffer.create(capacity: 256)
+    private var lastExpiryTurn: Int64 = 0
+    /// `appendfsync always`: when the log got bytes that are not durable yet, and up to where; for the latency monitor.
+    var pendingSynchronization: (start: UInt64, offset: UInt64)?
     var clients: [UInt64: Client] = [:]
     var pubsub = PubSub()
     var blocked = BlockedClients()
@@ -79,6 +101,8 @@ public final class Server {
     var backlog: ReplicationBacklog?
     var replicas: [Client] = []
     var waitingClients: [WaitingClient] = []
+    var logWaiters: [LogWaiter] = []
+    var durableReplication = DurableReplication()
     var quorum = WriteQuorum()
     var fullSync: FullSync?
     /// Set on a replica.
@@ -92,9 +116,6 @@ public final class Server {
     var healthConnections: [UInt64: HealthConnection] = [:]
     var lastTLSPoll: Int64 = 0
     var peakMemory = 0
-    /// Commands a second over the last tick.
-    var instantaneousOperations = 0
-    private var lastCommandCount = 0
     let persistence = PersistenceState()
     private(set) lazy var walks = WalkCoordinator(server: self)
     /// Bytes of the propagation stream since the process started, as far as it was drained: see `Server+Stream.swift`.
@@ -122,11 +143,12 @@ public final class Server {
         engine = Engine(seed: seed, nowMilliseconds: startedAt, databaseCount: settings.databases)
         batch = .allocate(capacity: Server.batchSize)
         elementLookups = .allocate(capacity: Server.batchSize)
-        commandCalls = .allocate(capacity: CommandID.allCases.count)
-        commandCalls.initialize(repeating: 0, count: CommandID.allCases.count)
+        commandCalls = .allocate(capacity: CommandTable.shared.slotCount)
+        commandCalls.initialize(repeating: 0, count: CommandTable.shared.slotCount)
         timings = CommandTimings()
         runID = Server.randomHex(40)
         history = ReplicationHistory(id: Server.randomHex(40))
+        startupBytes = engine.usedBytes
         reactor.handler = self
         applySettings()
     }
@@ -143,6 +165,8 @@ public final class Server {
         engine.state.pointee.settings = settings.engine
         engine.state.pointee.keyspaceEvents = settings.keyspaceEvents
         updateEngineRole()
+        if timings.isTracking, !settings.latencyTracking { timings.dropHistograms() }
+        timings.isTracking = settings.latencyTracking
         requestParser = RequestParser(limits: RequestLimits(bulkBytes: settings.engine.maxStringBytes))
         updateLongWay()
     }
@@ -155,7 +179,8 @@ public final class Server {
     func updateLongWay() {
         shortWayBytes = settings.engine.maxMemoryBytes > 0 ? settings.engine.maxMemoryBytes : .max
         needsLongWay =
-            isLoading || pause != nil || !monitors.isEmpty || isSlowlogPrecise || isShuttingDown || isReplicaRole
+            isLoading || pause != nil || !monitors.isEmpty || isSlowlogPrecise || isLatencyMonitored || isShuttingDown
+            || isReplicaRole
             || settings.minReplicasToWrite > 0 || isDiskFailing
     }
 
@@ -222,8 +247,10 @@ public final class Server {
         reactor.schedule(after: 100) { [unowned self] in tick() }
         engine.setTime(reactor.now)
         log.sink.flush()
-        instantaneousOperations = (statistics.commandsProcessed - lastCommandCount) * 10
-        lastCommandCount = statistics.commandsProcessed
+        updateRates()
+        serveLogWaiters()
+        reportDurability()
+        checkEvictionExcess()
         peakMemory = max(peakMemory, engine.usedBytes)
         closeIdleClients()
         checkSoftLimits()
@@ -288,14 +315,16 @@ extension Server: ReactorHandler {
     public func closed(_ connection: Connection, _ reason: CloseReason) {
         healthConnections[connection.id] = nil
         httpConnections.remove(connection.id)
-        statistics.bytesReceived += connection.state.pointee.bytesReceived
-        statistics.bytesSent += connection.state.pointee.bytesSent
-        if connection.tag == ConnectionTag.primaryLink { return primaryLinkClosed(connection, reason) }
+        if connection.tag == ConnectionTag.primaryLink {
+            statistics.replicationBytesReceived &+= connection.state.pointee.bytesReceived
+            return primaryLinkClosed(connection, reason)
+        }
         if case .tls(let text) = reason {
             statistics.tlsFailures += 1
             log.warning("tls-failure", "Error accepting a client connection: \(text) (\(connection.remoteAddress))")
         }
         guard let client = Client.of(connection) else { return }
+        if client.has(.replica) { statistics.replicationBytesSent &+= connection.state.pointee.bytesSent }
         log.verbose("client-closed", "Client closed connection: \(reason.text), addr=\(connection.remoteAddress)")
         forget(client)
         // What of it is still in the batch must not be executed: it could enter the client into lists anew.
@@ -314,7 +343,7 @@ extension Server: ReactorHandler {
         // In a pause the dataset stands still: a handover waits for replicas to reach its end. And deletions would pile up for
         // a log that cannot take them.
         let mayExpire = pause == nil && persistence.logFailure == nil
-        isMoreExpiryDue = mayExpire && engine.expireDueKeys(budget: Server.expiryBudget)
+        isMoreExpiryDue = mayExpire && expireInTurn()
         evictInTurn()
         if !engine.state.pointee.events.isEmpty { serveEvents() }
         drainStream()
@@ -322,6 +351,22 @@ extension Server: ReactorHandler {
         reclaimInTurn()
         acknowledgeIfNeeded()
         destroyRetired()
+    }
+
+    /// Deletes due keys; returns whether there are more. The clock of the wheel has steps of a millisecond: within one there
+    /// is nothing to do, and nothing to measure.
+    private func expireInTurn() -> Bool {
+        guard isMoreExpiryDue || reactor.now != lastExpiryTurn else {
+            return engine.expireDueKeys(budget: Server.expiryBudget)
+        }
+        lastExpiryTurn = reactor.now
+        let start = CommandTimings.now()
+        let isMoreDue = engine.expireDueKeys(budget: Server.expiryBudget)
+        let elapsed = CommandTimings.now() &- start
+        statistics.expireNanoseconds &+= elapsed
+        if isMoreDue { statistics.expireBudgetReached += 1 }
+        noteLatency("expire-cycle", nanoseconds: elapsed)
+        return isMoreDue
     }
 
     private func endLoadingTurn() {

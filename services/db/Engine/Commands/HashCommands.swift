@@ -196,7 +196,7 @@ extension Engine {
             return
         }
         let withValues = c.count == 4
-        guard let count = randomCount(c, 2, isPaired: withValues) else { return }
+        guard let count = randomCount(c, 2, isPaired: withValues && c.isWord(3, "withvalues")) else { return }
         if c.count > 4 || withValues && !c.isWord(3, "withvalues") { return c.reply.error(ErrorText.syntax) }
         guard let hash = readHash(c, else: { c.reply.array(0) }) else { return }
         let number = count < 0 ? -count : min(count, hash.count)

@@ -9,6 +9,17 @@ extension Engine {
     private static let largestTable = 1 << 28
 
     func lcs(_ c: Invocation) {
+        var texts: [[UInt8]] = []
+        for position in 1...2 {
+            guard let entry = findToRead(c.database, c[position], hash(c[position])) else {
+                texts.append([])
+                continue
+            }
+            guard entry.kind.isString else {
+                return c.reply.error("ERR The specified keys must contain string values")
+            }
+            texts.append(entry.string.array)
+        }
         var wantsLength = false
         var wantsMatches = false
         var withLengths = false
@@ -32,17 +43,6 @@ extension Engine {
         }
         if wantsLength && wantsMatches {
             return c.reply.error("ERR If you want both the length and indexes, please just use IDX.")
-        }
-        var texts: [[UInt8]] = []
-        for position in 1...2 {
-            guard let entry = findToRead(c.database, c[position], hash(c[position])) else {
-                texts.append([])
-                continue
-            }
-            guard entry.kind.isString else {
-                return c.reply.error("ERR The specified keys must contain string values")
-            }
-            texts.append(entry.string.array)
         }
         let cells = (texts[0].count + 1).multipliedReportingOverflow(by: texts[1].count + 1)
         guard !cells.overflow, cells.partialValue <= Engine.largestTable else {

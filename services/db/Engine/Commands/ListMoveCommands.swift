@@ -128,6 +128,16 @@ extension Engine {
         return moveElement(c, from, to) { propagate(c.database, [ByteView("LMOVE"), c[1], c[2], c[3], c[4]]) }
     }
 
+    func checkMoveEnds(_ c: Invocation) -> Bool {
+        if ListEnd(c[3]) != nil, ListEnd(c[4]) != nil { return true }
+        c.reply.error(ErrorText.syntax)
+        return false
+    }
+
+    func checkMultiplePop(_ c: Invocation, numberIndex: Int) -> Bool {
+        MultiplePop.read(c, numberIndex: numberIndex) != nil
+    }
+
     func serveBlockingRotate(_ c: Invocation) -> Bool {
         moveElement(c, .tail, .head) { propagate(c.database, [ByteView("RPOPLPUSH"), c[1], c[2]]) }
     }

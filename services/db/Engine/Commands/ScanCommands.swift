@@ -14,7 +14,7 @@ struct ScanOptions {
 
     /// Reads the cursor at `index` and the options after it; replies with the error and returns nil when one is wrong.
     init?(_ c: Invocation, cursorIndex: Int, allowsType: Bool = false, allowsNoValues: Bool = false) {
-        guard let cursor = UInt64(c[cursorIndex].string), c[cursorIndex].count > 0 else {
+        guard let cursor = ScanOptions.cursor(c[cursorIndex]) else {
             c.reply.error(ErrorText.invalidCursor)
             return nil
         }
@@ -44,9 +44,26 @@ struct ScanOptions {
         if let pattern, pattern.count == 1, pattern[0] == UInt8(ascii: "*") { self.pattern = nil }
     }
 
+    /// A cursor as Redis reads it, by strtoul: an empty one is 0, and a minus counts back from the end of the range.
+    private static func cursor(_ text: ByteView) -> UInt64? {
+        var index = 0
+        if text.count > 0, text[0] == UInt8(ascii: "-") || text[0] == UInt8(ascii: "+") { index = 1 }
+        guard text.count > index || text.count == 0 else { return nil }
+        var value: UInt64 = 0
+        for position in index..<text.count {
+            let digit = text[position] &- 48
+            guard digit <= 9 else { return nil }
+            let (tens, isTooLarge) = value.multipliedReportingOverflow(by: 10)
+            let (sum, isOverflowing) = tens.addingReportingOverflow(UInt64(digit))
+            if isTooLarge || isOverflowing { return nil }
+            value = sum
+        }
+        return text.count > 0 && text[0] == UInt8(ascii: "-") ? 0 &- value : value
+    }
+
     /// Redis looks at the cursor first, then at the key, and at the options last.
     static func hasCursor(_ c: Invocation, _ index: Int) -> Bool {
-        if UInt64(c[index].string) != nil { return true }
+        if cursor(c[index]) != nil { return true }
         c.reply.error(ErrorText.invalidCursor)
         return false
     }

@@ -178,7 +178,7 @@ extension Engine {
             return value.forEach(from: rank, count: 1) { member, _ in c.reply.bulk(member) }
         }
         let withScores = c.count == 4
-        guard let count = randomCount(c, 2, isPaired: withScores) else { return }
+        guard let count = randomCount(c, 2, isPaired: withScores && c.isWord(3, "withscores")) else { return }
         if c.count > 4 || withScores && !c.isWord(3, "withscores") { return c.reply.error(ErrorText.syntax) }
         guard let value = readSortedSet(c, else: { c.reply.array(0) }) else { return }
         let number = count < 0 ? -count : min(count, value.count)

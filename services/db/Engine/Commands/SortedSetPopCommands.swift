@@ -50,38 +50,37 @@ extension Engine {
         if !tryPopFromSeveral(c, countIndex: 1) { c.reply.nullArray() }
     }
 
+    /// The keys, the end and the number of members that ZMPOP or BZMPOP asks for; replies with the error and returns nil when
+    /// the request is wrong.
+    func popRequest(_ c: Invocation, countIndex: Int) -> (keys: Range<Int>, fromMaximum: Bool, wanted: Int64)? {
+        func fail(_ text: StaticString) -> (keys: Range<Int>, fromMaximum: Bool, wanted: Int64)? {
+            c.reply.error(text)
+            return nil
+        }
+        guard let keyCount = parseInteger(c[countIndex]), keyCount > 0 else {
+            return fail("ERR numkeys should be greater than 0")
+        }
+        let firstKey = countIndex + 1
+        guard keyCount < Int64(c.count - firstKey) else { return fail(ErrorText.syntax) }
+        let whereIndex = firstKey + Int(keyCount)
+        let fromMaximum = c.isWord(whereIndex, "max")
+        guard fromMaximum || c.isWord(whereIndex, "min") else { return fail(ErrorText.syntax) }
+        guard c.count > whereIndex + 1 else { return (firstKey..<whereIndex, fromMaximum, 1) }
+        guard c.count > whereIndex + 2, c.isWord(whereIndex + 1, "count") else { return fail(ErrorText.syntax) }
+        guard let count = parseInteger(c[whereIndex + 2]), count > 0 else {
+            return fail("ERR count should be greater than 0")
+        }
+        guard c.count == whereIndex + 3 else { return fail(ErrorText.syntax) }
+        return (firstKey..<whereIndex, fromMaximum, count)
+    }
+
     /// ZMPOP and the try of BZMPOP, whose number of keys is argument `countIndex`.
     ///
     /// - Returns: false when all sorted sets are absent and nothing was replied.
     func tryPopFromSeveral(_ c: Invocation, countIndex: Int) -> Bool {
-        guard let keyCount = parseInteger(c[countIndex]), keyCount > 0 else {
-            c.reply.error("ERR numkeys should be greater than 0")
-            return true
-        }
-        let firstKey = countIndex + 1
-        guard keyCount < Int64(c.count - firstKey) else {
-            c.reply.error(ErrorText.syntax)
-            return true
-        }
-        let whereIndex = firstKey + Int(keyCount)
-        let fromMaximum = c.isWord(whereIndex, "max")
-        guard fromMaximum || c.isWord(whereIndex, "min") else {
-            c.reply.error(ErrorText.syntax)
-            return true
-        }
-        var wanted: Int64 = 1
-        if c.count > whereIndex + 1 {
-            guard c.count == whereIndex + 3, c.isWord(whereIndex + 1, "count") else {
-                c.reply.error(ErrorText.syntax)
-                return true
-            }
-            guard let count = parseInteger(c[whereIndex + 2]), count > 0 else {
-                c.reply.error("ERR count should be greater than 0")
-                return true
-            }
-            wanted = count
-        }
-        for index in firstKey..<whereIndex {
+        guard let request = popRequest(c, countIndex: countIndex) else { return true }
+        let (wanted, fromMaximum) = (request.wanted, request.fromMaximum)
+        for index in request.keys {
             switch findCollection(c, c[index], hash(c[index]), .sortedSet) {
             case .wrongType: return true
             case .absent: continue

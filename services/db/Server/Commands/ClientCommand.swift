@@ -49,7 +49,7 @@ extension Server {
                     "SETNAME <name>", "UNBLOCK <clientid> [TIMEOUT|ERROR]", "UNPAUSE",
                 ])
         } else {
-            c.unknownSubcommand("CLIENT")
+            c.subcommandSyntaxError("CLIENT")
         }
     }
 
@@ -247,11 +247,20 @@ extension Server {
         updateLongWay()
     }
 
+    private func refuseWaiting(_ target: Client) {
+        let reply = lateReply(target)
+        reply.error("UNBLOCKED client unblocked via CLIENT UNBLOCK")
+        takeError(reply.out)
+    }
+
     private func unblockWaiting(_ target: Client, withError: Bool) -> Bool {
         guard withError else { return endWaiting(of: target) }
-        guard waitingClients.contains(where: { $0.clientID == target.id }) else { return false }
+        guard
+            waitingClients.contains(where: { $0.clientID == target.id })
+                || logWaiters.contains(where: { $0.clientID == target.id })
+        else { return false }
         dropWaiting(target)
-        lateReply(target).error("UNBLOCKED client unblocked via CLIENT UNBLOCK")
+        refuseWaiting(target)
         resume(target)
         return true
     }
@@ -272,7 +281,7 @@ extension Server {
         }
         unblock(target)
         if withError {
-            lateReply(target).error("UNBLOCKED client unblocked via CLIENT UNBLOCK")
+            refuseWaiting(target)
         } else {
             command.timeoutReply(lateReply(target))
         }

@@ -1,6 +1,6 @@
-// COMMAND: COUNT, LIST, INFO, DOCS, GETKEYS.
+// COMMAND: COUNT, LIST, INFO, DOCS, GETKEYS, GETKEYSANDFLAGS.
 //
-// - Spec: Redis command reference 7.2: COMMAND.
+// - Spec: Redis command reference 7.2: COMMAND. DOCS leaves out `arguments` and `history`.
 import ByteStorage
 import DatabaseEngine
 import RESP
@@ -10,34 +10,26 @@ extension Server {
         if c.count == 1 {
             c.reply.array(commands.specs.count)
             for spec in commands.specs { replyInfo(c.reply, spec) }
-        } else if c.isWord(1, "count"), c.count == 2 {
+        } else if c.isWord(1, "count") {
             c.reply.integer(commands.specs.count)
         } else if c.isWord(1, "info") {
-            let specs = c.count == 2 ? commands.specs : []
-            c.reply.array(c.count == 2 ? specs.count : c.count - 2)
-            for spec in specs { replyInfo(c.reply, spec) }
-            for index in 2..<max(2, c.count) {
-                if let shape = find(c[index]) {
-                    replyInfo(c.reply, commands.spec(shape.id))
-                } else {
-                    c.reply.null()
-                }
-            }
+            commandInfo(c)
         } else if c.isWord(1, "docs") {
             commandDocs(c)
         } else if c.isWord(1, "list") {
             commandList(c)
-        } else if c.isWord(1, "getkeys"), c.count >= 3 {
-            commandGetKeys(c)
-        } else if c.isWord(1, "help"), c.count == 2 {
+        } else if c.isWord(1, "getkeys") {
+            commandGetKeys(c, withFlags: false)
+        } else if c.isWord(1, "getkeysandflags") {
+            commandGetKeys(c, withFlags: true)
+        } else {
             replyHelp(
                 c, "COMMAND",
                 [
                     "(no subcommand)", "COUNT", "DOCS [<command-name> ...]", "GETKEYS <full-command>",
-                    "INFO [<command-name> ...]", "LIST",
+                    "GETKEYSANDFLAGS <full-command>", "INFO [<command-name> ...]",
+                    "LIST [FILTERBY (MODULE <module-name>|ACLCAT <cat>|PATTERN <pattern>)]",
                 ])
-        } else {
-            c.unknownSubcommand("COMMAND")
         }
     }
 
@@ -48,21 +40,29 @@ extension Server {
         return result
     }
 
-    private func categories(_ spec: CommandSpec) -> [String] {
-        var names: [String] = []
-        switch spec.group {
-        case "generic": names.append("@keyspace")
-        case "sorted-set": names.append("@sortedset")
-        case "transactions": names.append("@transaction")
-        case "server", "cluster": break
-        default: names.append("@\(spec.group)")
+    /// The command of a name as COMMAND takes it, `get` or `config|get`; with its subcommands if that is asked for.
+    func named(_ name: ByteView, withSubcommands: Bool = false) -> [CommandSpec] {
+        let parts = name.string.split(separator: "|", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let first = parts.first, let shape = Array(first.utf8).withView({ find($0) }) else { return [] }
+        if parts.count == 2 {
+            return Array(parts[1].utf8).withView { commands.subcommandSpec(shape.id, $0) }.map { [$0] } ?? []
         }
-        if spec.flags.contains(.write) { names.append("@write") }
-        if spec.flags.contains(.readonly) { names.append("@read") }
-        if spec.flags.contains(.admin) { names += ["@admin", "@dangerous"] }
-        if spec.flags.contains(.blocking) { names.append("@blocking") }
-        names.append(spec.flags.contains(.fast) ? "@fast" : "@slow")
-        return names
+        let spec = commands.spec(shape.id)
+        return withSubcommands ? [spec] + spec.subcommands : [spec]
+    }
+
+    // MARK: INFO
+
+    private func commandInfo(_ c: CommandContext) {
+        if c.count == 2 {
+            c.reply.array(commands.specs.count)
+            for spec in commands.specs { replyInfo(c.reply, spec) }
+            return
+        }
+        c.reply.array(c.count - 2)
+        for index in 2..<c.count {
+            if let spec = named(c[index]).first { replyInfo(c.reply, spec) } else { c.reply.null() }
+        }
     }
 
     private func replyInfo(_ reply: ReplyWriter, _ spec: CommandSpec) {
@@ -73,10 +73,13 @@ extension Server {
         reply.integer(spec.firstKey)
         reply.integer(spec.lastKey)
         reply.integer(spec.keyStep)
-        replyNames(reply, categories(spec))
-        reply.array(0)
-        reply.array(0)
-        reply.array(0)
+        replyNames(reply, spec.categories.map { "@" + $0 })
+        reply.array(spec.tips.count)
+        for tip in spec.tips { reply.bulk(tip) }
+        reply.array(spec.keySpecs.count)
+        for keySpec in spec.keySpecs { replyKeySpec(reply, keySpec) }
+        reply.array(spec.subcommands.count)
+        for subcommand in spec.subcommands { replyInfo(reply, subcommand) }
     }
 
     private func replyNames(_ reply: ReplyWriter, _ names: [String]) {
@@ -84,30 +87,84 @@ extension Server {
         for name in names { reply.simple(name) }
     }
 
-    private func commandDocs(_ c: CommandContext) {
-        var specs = commands.specs
-        if c.count > 2 { specs = (2..<c.count).compactMap { find(c[$0]) }.map { commands.spec($0.id) } }
-        c.reply.map(specs.count)
-        for spec in specs {
-            c.reply.bulk(spec.name)
-            c.reply.map(3)
-            c.reply.bulk("summary")
-            c.reply.bulk(spec.summary)
-            c.reply.bulk("since")
-            c.reply.bulk(spec.since)
-            c.reply.bulk("group")
-            c.reply.bulk(spec.group)
+    private func replyKeySpec(_ reply: ReplyWriter, _ spec: KeySpec) {
+        reply.map(3)
+        reply.bulk("flags")
+        replyNames(reply, spec.flags)
+        reply.bulk("begin_search")
+        if let begin = spec.begin {
+            replySearch(reply, "index", [("index", begin)])
+        } else {
+            replySearch(reply, "unknown", [])
+        }
+        reply.bulk("find_keys")
+        switch spec.find {
+        case .range(let last, let step, let limit):
+            replySearch(reply, "range", [("lastkey", last), ("keystep", step), ("limit", limit)])
+        case .counted(let countIndex, let first, let step):
+            replySearch(reply, "keynum", [("keynumidx", countIndex), ("firstkey", first), ("keystep", step)])
+        case .unknown: replySearch(reply, "unknown", [])
         }
     }
 
+    private func replySearch(_ reply: ReplyWriter, _ type: StaticString, _ fields: [(StaticString, Int)]) {
+        reply.map(2)
+        reply.bulk("type")
+        reply.bulk(type)
+        reply.bulk("spec")
+        reply.map(fields.count)
+        for (name, value) in fields {
+            reply.bulk(name)
+            reply.integer(value)
+        }
+    }
+
+    // MARK: DOCS
+
+    private func commandDocs(_ c: CommandContext) {
+        let specs = c.count == 2 ? commands.specs : (2..<c.count).flatMap { named(c[$0]) }
+        c.reply.map(specs.count)
+        for spec in specs { replyDocs(c.reply, spec) }
+    }
+
+    private func replyDocs(_ reply: ReplyWriter, _ spec: CommandSpec) {
+        var fields = [("summary", spec.summary), ("since", spec.since), ("group", spec.group)]
+        if !spec.complexity.isEmpty { fields.append(("complexity", spec.complexity)) }
+        let isInternal = [.replconf, .restoreAsking, .debug, .dssm].contains(spec.id)
+        let hasFlags = spec.deprecation != nil || isInternal
+        reply.bulk(spec.name)
+        reply.map(
+            fields.count + (hasFlags ? 1 : 0) + (spec.deprecation == nil ? 0 : 2) + (spec.subcommands.isEmpty ? 0 : 1))
+        for (name, value) in fields {
+            reply.bulk(name)
+            reply.bulk(value)
+        }
+        if hasFlags {
+            reply.bulk("doc_flags")
+            replyNames(reply, [spec.deprecation == nil ? "syscmd" : "deprecated"])
+        }
+        if let deprecation = spec.deprecation {
+            reply.bulk("deprecated_since")
+            reply.bulk(deprecation.since)
+            reply.bulk("replaced_by")
+            reply.bulk("`\(deprecation.replacedBy.uppercased())`")
+        }
+        guard !spec.subcommands.isEmpty else { return }
+        reply.bulk("subcommands")
+        reply.map(spec.subcommands.count)
+        for subcommand in spec.subcommands { replyDocs(reply, subcommand) }
+    }
+
+    // MARK: LIST
+
     private func commandList(_ c: CommandContext) {
-        var specs = commands.specs
+        var specs = commands.allSpecs
         if c.count == 5, c.isWord(2, "filterby"), c.isWord(3, "pattern") {
             specs = specs.filter { spec in Array(spec.name.utf8).withView { matchesGlob(c[4], $0, ignoringCase: true) }
             }
         } else if c.count == 5, c.isWord(2, "filterby"), c.isWord(3, "aclcat") {
-            let wanted = "@" + c.text(4).lowercased()
-            specs = specs.filter { categories($0).contains(wanted) }
+            let wanted = c.text(4).lowercased()
+            specs = specs.filter { $0.categories.contains(wanted) }
         } else if c.count == 5, c.isWord(2, "filterby"), c.isWord(3, "module") {
             specs = []
         } else if c.count != 2 {
@@ -117,39 +174,82 @@ extension Server {
         for spec in specs { c.reply.bulk(spec.name) }
     }
 
-    private func commandGetKeys(_ c: CommandContext) {
+    // MARK: GETKEYS
+
+    private func commandGetKeys(_ c: CommandContext, withFlags: Bool) {
         guard let shape = find(c[2]) else { return c.reply.error("ERR Invalid command specified") }
-        let spec = commands.spec(shape.id)
+        var spec = commands.spec(shape.id)
         let count = c.count - 2
-        guard shape.accepts(argumentCount: count) else {
+        if !spec.subcommands.isEmpty, count > 1 {
+            guard let found = commands.subcommandSpec(shape.id, c[3]) else {
+                return c.reply.error("ERR Invalid command specified")
+            }
+            spec = found
+        }
+        // Shard channels are placed like keys, but are none.
+        guard !spec.keySpecs.allSatisfy({ $0.flags.contains("not_key") }) else {
+            return c.reply.error("ERR The command has no key arguments")
+        }
+        guard spec.arity >= 0 ? count == spec.arity : count >= -spec.arity else {
             return c.reply.error("ERR Invalid number of arguments specified for command")
         }
-        let positions = keyPositions(spec, count) { c[2 + $0] }
-        guard !positions.isEmpty else { return c.reply.error("ERR The command has no key arguments") }
-        c.reply.array(positions.count)
-        for position in positions { c.reply.bulk(c[2 + position]) }
+        guard let keys = keys(of: spec, count, { c[2 + $0] }), !keys.isEmpty else {
+            return c.reply.error("ERR Invalid arguments specified for command")
+        }
+        c.reply.array(keys.count)
+        for key in keys {
+            if withFlags { c.reply.array(2) }
+            c.reply.bulk(c[2 + key.position])
+            if withFlags { replyNames(c.reply, key.flags) }
+        }
     }
 
-    /// Where the keys of a command are among its `count` arguments.
-    func keyPositions(_ spec: CommandSpec, _ count: Int, _ argument: (Int) -> ByteView) -> [Int] {
-        func numbered(_ index: Int) -> [Int] {
-            guard index < count, let keys = parseInteger(argument(index)), keys > 0, index + Int(clamping: keys) < count
-            else { return [] }
-            return Array(index + 1...index + Int(keys))
-        }
+    /// Where the keys of a command are among its `count` arguments, and what is done with them; nil: the arguments do not fit.
+    func keys(
+        of spec: CommandSpec, _ count: Int, _ argument: (Int) -> ByteView
+    ) -> [(position: Int, flags: [String])]? {
         switch spec.id {
-        case .blmpop, .bzmpop: return numbered(2)
-        case .lmpop, .zmpop, .sintercard, .zdiff, .zinter, .zintercard, .zunion: return numbered(1)
-        case .zdiffstore, .zinterstore, .zunionstore: return [1] + numbered(2)
+        case .set:
+            let reads = (3..<max(3, count)).contains { argument($0).equalsIgnoringCase("get") }
+            return [(1, reads ? ["RW", "access", "update"] : ["OW", "update"])]
         case .sort:
-            let store = (2..<max(2, count - 1)).last { argument($0).equalsIgnoringCase("store") }
-            return [1] + (store.map { [$0 + 1] } ?? [])
-        case .memory: return count > 2 && argument(1).equalsIgnoringCase("usage") ? [2] : []
-        default:
-            guard spec.firstKey > 0 else { return [] }
-            let last = spec.lastKey < 0 ? count + spec.lastKey : spec.lastKey
-            guard last >= spec.firstKey, last < count else { return [] }
-            return Array(stride(from: spec.firstKey, through: last, by: max(1, spec.keyStep)))
+            // The last STORE counts; what stands behind LIMIT, BY and GET is none.
+            var target: Int?
+            var index = 2
+            while index < count {
+                if argument(index).equalsIgnoringCase("limit") {
+                    index += 2
+                } else if argument(index).equalsIgnoringCase("get") || argument(index).equalsIgnoringCase("by") {
+                    index += 1
+                } else if argument(index).equalsIgnoringCase("store"), index + 1 < count {
+                    target = index + 1
+                    index += 1
+                }
+                index += 1
+            }
+            return [(1, ["RO", "access"])] + (target.map { [($0, ["OW", "update"])] } ?? [])
+        case .sortReadOnly: return [(1, ["RO", "access"])]
+        default: break
         }
+        var result: [(position: Int, flags: [String])] = []
+        for keySpec in spec.keySpecs {
+            guard let begin = keySpec.begin else { continue }
+            switch keySpec.find {
+            case .unknown: continue
+            case .range(let last, let step, _):
+                let end = last < 0 ? count + last : begin + last
+                guard end < count else { return nil }
+                guard begin <= end else { continue }
+                for position in stride(from: begin, through: end, by: max(1, step)) {
+                    result.append((position, keySpec.flags))
+                }
+            case .counted(let countIndex, let first, let step):
+                guard begin + countIndex < count, let keys = parseInteger(argument(begin + countIndex)), keys > 0,
+                    keys <= Int64(count - begin - first)
+                else { return nil }
+                for number in 0..<Int(keys) { result.append((begin + first + number * step, keySpec.flags)) }
+            }
+        }
+        return result
     }
 }

@@ -33,7 +33,7 @@ extension Server {
         } else if c.isWord(1, "get") || c.isWord(1, "set") {
             c.wrongArity(c.isWord(1, "get") ? "config|get" : "config|set")
         } else {
-            c.unknownSubcommand("CONFIG")
+            c.subcommandSyntaxError("CONFIG")
         }
     }
 
@@ -47,8 +47,7 @@ extension Server {
                     let matches = Array(pattern.utf8).withView { pattern in
                         Array(name.utf8).withView { matchesGlob(pattern, $0) }
                     }
-                    // An alias is shown only when it was asked for by name.
-                    guard matches, name == parameter.name || pattern == name else { continue }
+                    guard matches else { continue }
                     seen.insert(name)
                     found.append((name, parameter.get(settings)))
                 }
@@ -61,8 +60,19 @@ extension Server {
         }
     }
 
+    /// Whether the client may use what a setting guards.
+    func allows(_ guarded: GuardedCommand, _ client: Client) -> Bool {
+        switch guarded {
+        case .yes: true
+        case .no: false
+        case .local:
+            client.has(.unixSocket) || client.connection.remoteHost == "::1"
+                || client.connection.remoteHost.hasPrefix("127.")
+        }
+    }
+
     private func configSet(_ c: CommandContext) {
-        guard c.count % 2 == 0 else { return c.wrongArity("config|set") }
+        guard c.count % 2 == 0 else { return c.syntaxError() }
         var changed = settings
         var names: Set<String> = []
         for index in stride(from: 2, to: c.count, by: 2) {
@@ -73,6 +83,10 @@ extension Server {
             guard !parameter.isImmutable else {
                 return c.reply.error(
                     "ERR CONFIG SET failed (possibly related to argument '\(name)') - can't set immutable config")
+            }
+            guard !parameter.isProtected || allows(settings.enableProtectedConfigs, c.client) else {
+                return c.reply.error(
+                    "ERR CONFIG SET failed (possibly related to argument '\(name)') - can't set protected config")
             }
             guard names.insert(parameter.name).inserted else {
                 return c.reply.error(
@@ -157,11 +171,18 @@ extension Server {
     }
 
     func resetStatistics() {
+        let replication = replicationTraffic
+        let received = statistics.replicationBytesReceived &- replication.input
+        let sent = statistics.replicationBytesSent &- replication.output
         engine.resetReclaimedObjects()
         statistics = ServerStatistics()
+        statistics.replicationBytesReceived = received
+        statistics.replicationBytesSent = sent
+        statistics.trafficBefore = reactor.traffic
+        errors = ErrorStatistics()
         engine.state.pointee.statistics = EngineStatistics()
         timings.reset()
-        for index in 0..<CommandID.allCases.count { commandCalls[index] = 0 }
+        for index in 0..<commands.slotCount { commandCalls[index] = 0 }
     }
 
     // MARK: REWRITE

@@ -82,6 +82,12 @@ extension Server {
 
     /// Compares in time that does not depend on where the first difference is.
     private func check(user: String, password: ByteView) -> Bool {
+        let isRight = matches(user: user, password: password)
+        if !isRight { statistics.authenticationFailures += 1 }
+        return isRight
+    }
+
+    private func matches(user: String, password: ByteView) -> Bool {
         let expected = Array(settings.password.utf8)
         var difference: UInt8 = user == "default" ? 0 : 1
         if expected.isEmpty { return difference == 0 }

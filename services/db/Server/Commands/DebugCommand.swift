@@ -8,10 +8,7 @@ import Telemetry
 
 extension Server {
     func debugCommand(_ c: CommandContext) {
-        let isLocal =
-            c.client.connection.remoteHost == "127.0.0.1" || c.client.connection.remoteHost == "::1"
-            || c.client.has(.unixSocket)
-        guard settings.enableDebugCommand == .yes || settings.enableDebugCommand == .local && isLocal else {
+        guard allows(settings.enableDebugCommand, c.client) else {
             return c.reply.error(
                 "ERR DEBUG command not allowed. If the enable-debug-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server."
             )
@@ -56,7 +53,7 @@ extension Server {
                     "SLEEP <seconds>",
                 ])
         } else {
-            c.unknownSubcommand("DEBUG")
+            c.subcommandSyntaxError("DEBUG")
         }
     }
 

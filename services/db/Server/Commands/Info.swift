@@ -1,7 +1,9 @@
 // INFO: sections and field names as Redis users know them.
 //
-// - Spec: Redis command reference 7.2: INFO. Fields that describe what does not exist here (fork, jemalloc, Lua) are left out or
-//   constant, and said so where they are written.
+// Every field is measured. Those of what cannot exist here (fork, jemalloc, Lua, active defragmentation, client-side caching,
+// I/O threads) have the value that Redis shows while it does not use it, and stand together in `absentStats` and `absentMemory`.
+//
+// - Spec: Redis command reference 7.2: INFO.
 import ByteStorage
 import CLinux
 import DatabaseEngine
@@ -11,25 +13,26 @@ import TLS
 import Telemetry
 
 extension Server {
-    private static let defaultSections = [
-        "server", "clients", "memory", "persistence", "stats", "replication", "cpu", "modules", "errorstats", "cluster",
-        "keyspace",
+    /// In the order of the reply, whatever the order of the request.
+    private static let sections = [
+        "server", "clients", "memory", "persistence", "stats", "replication", "cpu", "modules", "commandstats",
+        "errorstats", "latencystats", "cluster", "keyspace", "tls",
     ]
+    private static let defaultSections = Set(sections).subtracting(["commandstats", "latencystats", "tls"])
 
     func info(_ c: CommandContext) {
-        var wanted: [String] = []
+        var wanted: Set<String> = []
         for index in 1..<max(1, c.count) {
             let name = c.text(index).lowercased()
             switch name {
-            case "all", "everything": wanted += Server.defaultSections + ["commandstats", "latencystats"]
-            case "default": wanted += Server.defaultSections
-            default: wanted.append(name)
+            case "all", "everything": wanted.formUnion(Server.defaultSections.union(["commandstats", "latencystats"]))
+            case "default": wanted.formUnion(Server.defaultSections)
+            default: wanted.insert(name)
             }
         }
         if c.count == 1 { wanted = Server.defaultSections }
         var text = ""
-        var seen: Set<String> = []
-        for section in wanted where seen.insert(section).inserted {
+        for section in Server.sections where wanted.contains(section) {
             guard let fields = infoSection(section) else { continue }
             if !text.isEmpty { text += "\r\n" }
             text += "# \(section == "cpu" ? "CPU" : section.prefix(1).uppercased() + section.dropFirst())\r\n"
@@ -48,11 +51,11 @@ extension Server {
         case "replication": infoReplication()
         case "cpu": infoCPU()
         case "modules": []
-        case "errorstats": []
+        case "errorstats": errors.counts.sorted { $0.key < $1.key }.map { ("errorstat_\($0)", "count=\($1)") }
         case "cluster": [("cluster_enabled", "0")]
         case "keyspace": infoKeyspace()
         case "commandstats": infoCommandStats()
-        case "latencystats": []
+        case "latencystats": infoLatencyStats()
         case "tls": infoTLS()
         default: nil
         }
@@ -63,8 +66,10 @@ extension Server {
         return [
             ("redis_version", Server.redisVersion), ("dssm_version", ProductVersion.current),
             ("redis_git_sha1", "00000000"),
-            ("redis_git_dirty", "0"), ("redis_mode", "standalone"), ("os", Server.operatingSystem),
+            ("redis_git_dirty", "0"), ("redis_build_id", Server.buildID), ("redis_mode", "standalone"),
+            ("os", Server.operatingSystem),
             ("arch_bits", "64"), ("monotonic_clock", "POSIX clock_gettime"), ("multiplexing_api", "epoll"),
+            ("atomicvar_api", "swift-synchronization"), ("gcc_version", "0.0.0"),
             ("process_id", "\(getpid())"), ("process_supervised", "no"), ("run_id", runID),
             ("tcp_port", "\(settings.port > 0 ? settings.port : settings.tlsPort)"),
             ("server_time_usec", "\(reactor.now * 1000)"), ("uptime_in_seconds", "\(uptime)"),
@@ -72,7 +77,25 @@ extension Server {
             ("configured_hz", "\(settings.hertz)"),
             ("lru_clock", "\(reactor.now / 1000 & 0xff_ffff)"), ("executable", CommandLine.arguments.first ?? ""),
             ("config_file", settings.configurationFile ?? ""), ("io_threads_active", "0"),
-        ] + infoTLS()
+        ] + infoListeners() + infoTLS()
+    }
+
+    /// Sixteen digits that differ between versions.
+    private static let buildID: String = {
+        let hash = "dssm-db \(ProductVersion.current) \(redisVersion)".utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) {
+            ($0 ^ UInt64($1)) &* 0x100_0000_01b3
+        }
+        let digits = String(hash, radix: 16)
+        return String(repeating: "0", count: max(0, 16 - digits.count)) + digits
+    }()
+
+    private func infoListeners() -> [(String, String)] {
+        let addresses = settings.bindAddresses.map { "bind=\($0)" }.joined(separator: ",")
+        var listeners: [String] = []
+        if settings.port > 0 { listeners.append("name=tcp,\(addresses),port=\(settings.port)") }
+        if !settings.unixSocket.isEmpty { listeners.append("name=unix,bind=\(settings.unixSocket)") }
+        if settings.tlsPort > 0 { listeners.append("name=tls,\(addresses),port=\(settings.tlsPort)") }
+        return listeners.enumerated().map { ("listener\($0)", $1) }
     }
 
     private static let operatingSystem: String = {
@@ -103,30 +126,8 @@ extension Server {
             ("client_recent_max_output_buffer", "\(all.map { $0.connection.pendingOutput }.max() ?? 0)"),
             ("blocked_clients", "\(blocked.count)"), ("tracking_clients", "0"), ("pubsub_clients", "\(subscribers)"),
             ("watching_clients", "\(all.reduce(0) { $0 + ($1.details.watched.isEmpty ? 0 : 1) })"),
-            ("clients_in_timeout_table", "0"), ("total_watched_keys", "\(watchers.count)"),
-            ("total_blocking_keys", "\(blocked.byKey.count)"),
-        ]
-    }
-
-    /// Bytes of connections' buffers and of the replication stream: what counts for maxmemory beyond the dataset is none of
-    /// these, as in Redis replicas' buffers are not counted.
-    func infoMemory() -> [(String, String)] {
-        let used = engine.usedBytes
-        let resident = Server.residentBytes()
-        peakMemory = max(peakMemory, used)
-        let clientBytes = clients.values.reduce(0) { $0 + $1.connection.bufferBytes + 1024 }
-        let limit = settings.engine.maxMemoryBytes
-        return [
-            ("used_memory", "\(used)"), ("used_memory_human", Server.human(used)), ("used_memory_rss", "\(resident)"),
-            ("used_memory_rss_human", Server.human(resident)), ("used_memory_peak", "\(peakMemory)"),
-            ("used_memory_peak_human", Server.human(peakMemory)), ("used_memory_dataset", "\(used)"),
-            ("mem_clients_normal", "\(clientBytes)"), ("mem_replication_backlog", "\(backlogMemory)"),
-            ("mem_aof_buffer", "\(logBufferBytes)"), ("maxmemory", "\(limit)"),
-            ("maxmemory_human", Server.human(limit)),
-            ("maxmemory_policy", settings.engine.maxMemoryPolicy.rawValue),
-            ("mem_fragmentation_ratio", Server.ratio(resident, used)), ("mem_allocator", "dssm-slab"),
-            ("lazyfree_pending_objects", "\(engine.objectsToReclaim)"),
-            ("lazyfreed_objects", "\(engine.reclaimedObjects)"), ("active_defrag_running", "0"),
+            ("clients_in_timeout_table", "\(blocked.timedCount)"), ("total_watched_keys", "\(watchers.count)"),
+            ("total_blocking_keys", "\(blocked.byKey.count)"), ("total_blocking_keys_on_nokey", "0"),
         ]
     }
 
@@ -145,77 +146,71 @@ extension Server {
         return "\(bytes)B"
     }
 
-    static func residentBytes() -> Int {
-        let fd = cl_open("/proc/self/statm", O_RDONLY, 0)
-        guard fd >= 0 else { return 0 }
-        defer { _ = close(fd) }
-        var buffer = [UInt8](repeating: 0, count: 128)
-        let count = read(fd, &buffer, buffer.count)
-        guard count > 0 else { return 0 }
-        let fields = String(decoding: buffer[..<count], as: UTF8.self).split(separator: " ")
-        return fields.count > 1 ? (Int(fields[1]) ?? 0) * 4096 : 0
-    }
-
-    private func infoStats() -> [(String, String)] {
-        let counters = engine.state.pointee.statistics
-        var received = statistics.bytesReceived
-        var sent = statistics.bytesSent
-        for client in clients.values {
-            received += client.connection.state.pointee.bytesReceived
-            sent += client.connection.state.pointee.bytesSent
-        }
-        return [
-            ("total_connections_received", "\(statistics.connectionsReceived)"),
-            ("total_commands_processed", "\(statistics.commandsProcessed)"),
-            ("instantaneous_ops_per_sec", "\(instantaneousOperations)"), ("total_net_input_bytes", "\(received)"),
-            ("total_net_output_bytes", "\(sent)"), ("rejected_connections", "\(statistics.rejectedConnections)"),
-            ("sync_full", "\(statistics.fullSyncs)"), ("sync_partial_ok", "\(statistics.partialSyncs)"),
-            ("sync_partial_err", "\(statistics.partialSyncErrors)"), ("expired_keys", "\(counters.expiredKeys)"),
-            ("expired_stale_perc", "0.00"), ("expired_time_cap_reached_count", "0"),
-            ("evicted_keys", "\(counters.evictedKeys)"), ("evicted_clients", "0"),
-            ("keyspace_hits", "\(counters.keyspaceHits)"), ("keyspace_misses", "\(counters.keyspaceMisses)"),
-            ("pubsub_channels", "\(pubsub.channels.count)"), ("pubsub_patterns", "\(pubsub.patterns.count)"),
-            ("pubsubshard_channels", "\(pubsub.shardChannels.count)"), ("latest_fork_usec", "0"), ("total_forks", "0"),
-            ("total_error_replies", "\(statistics.errorReplies)"),
-            ("client_output_buffer_limit_disconnections", "\(statistics.outputLimitDisconnections)"),
-            ("tls_handshake_failures", "\(statistics.tlsFailures)"), ("held_replies", "\(reactor.heldConnectionCount)"),
-        ]
-    }
-
     private func infoCPU() -> [(String, String)] {
-        func usage(_ who: Int32) -> (String, String) {
+        func usage(_ who: Int32, _ suffix: String) -> [(String, String)] {
             var usage = rusage()
             getrusage(who, &usage)
             func text(_ time: timeval) -> String {
                 let micro = String(time.tv_usec)
                 return "\(time.tv_sec).\(String(repeating: "0", count: max(0, 6 - micro.count)))\(micro)"
             }
-            return (text(usage.ru_stime), text(usage.ru_utime))
+            return [("used_cpu_sys\(suffix)", text(usage.ru_stime)), ("used_cpu_user\(suffix)", text(usage.ru_utime))]
         }
-        let own = usage(cl_rusage_self())
-        return [("used_cpu_sys", own.0), ("used_cpu_user", own.1)]
+        return usage(cl_rusage_self(), "") + usage(cl_rusage_children(), "_children")
+            + usage(cl_rusage_thread(), "_main_thread")
     }
 
     private func infoKeyspace() -> [(String, String)] {
         (0..<settings.databases).filter { engine.keyCount($0) > 0 }.map {
-            ("db\($0)", "keys=\(engine.keyCount($0)),expires=\(engine.expiryCount($0)),avg_ttl=0")
+            (
+                "db\($0)",
+                "keys=\(engine.keyCount($0)),expires=\(engine.expiryCount($0)),avg_ttl=\(engine.averageTTL($0))"
+            )
         }
     }
 
+    // MARK: Commands
+
     private func infoCommandStats() -> [(String, String)] {
         var fields: [(String, String)] = []
-        for spec in commands.specs {
-            let calls = commandCalls[Int(spec.id.rawValue)]
-            guard calls > 0 else { continue }
-            let timed = timings.entries[Int(spec.id.rawValue)]
-            let micros = timed.nanoseconds / 1000
-            let perCall = timed.calls > 0 ? Server.ratio(Int(micros), Int(timed.calls)) : "0.00"
+        for spec in commands.allSpecs {
+            let calls = commandCalls[spec.slot]
+            let timed = timings.entries[spec.slot]
+            guard calls > 0 || timed.rejected > 0 else { continue }
+            let perCall = timed.calls > 0 ? Double(timed.nanoseconds) / 1000 / Double(timed.calls) : 0
             fields.append(
                 (
                     "cmdstat_\(spec.name)",
-                    "calls=\(calls),usec=\(micros),usec_per_call=\(perCall),rejected_calls=0,failed_calls=0"
+                    "calls=\(calls),usec=\(Int((perCall * Double(calls)).rounded())),usec_per_call="
+                        + Server.fixed(perCall, digits: 2)
+                        + ",rejected_calls=\(timed.rejected),failed_calls=\(timed.failed)"
                 ))
         }
         return fields
+    }
+
+    private func infoLatencyStats() -> [(String, String)] {
+        var fields: [(String, String)] = []
+        for spec in commands.allSpecs {
+            guard let histogram = timings.entries[spec.slot].histogram else { continue }
+            let parts = settings.latencyPercentiles.map {
+                "p\(Server.shortest($0))=" + Server.fixed(Double(histogram.percentile($0)) / 1000, digits: 3)
+            }
+            fields.append(("latency_percentiles_usec_\(spec.name)", parts.joined(separator: ",")))
+        }
+        return fields
+    }
+
+    /// A number with so many digits after the point.
+    static func fixed(_ value: Double, digits: Int) -> String {
+        let factor = (0..<digits).reduce(1) { result, _ in result * 10 }
+        let scaled = Int((min(max(value, 0), 1e12) * Double(factor)).rounded())
+        let rest = String(scaled % factor)
+        return "\(scaled / factor).\(String(repeating: "0", count: max(0, digits - rest.count)))\(rest)"
+    }
+
+    /// The shortest text of a number: `50`, `99.9`.
+    static func shortest(_ value: Double) -> String {
+        value.rounded() == value && value.magnitude < 1e15 ? "\(Int(value))" : "\(value)"
     }
 }

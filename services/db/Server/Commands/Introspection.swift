@@ -1,4 +1,4 @@
-// SLOWLOG, LATENCY, MEMORY, MONITOR, TIME, LOLWUT.
+// SLOWLOG, MONITOR, TIME, LOLWUT.
 //
 // - Spec: Redis command reference 7.2, group "server".
 import ByteStorage
@@ -59,7 +59,8 @@ extension Server {
     }
 
     func slowlogCommand(_ c: CommandContext) {
-        if c.isWord(1, "get"), c.count <= 3 {
+        if c.isWord(1, "get") {
+            guard c.count <= 3 else { return c.subcommandSyntaxError("SLOWLOG") }
             var limit = 10
             if c.count == 3 {
                 guard let number = parseInteger(c[2]), number >= -1 else {
@@ -79,100 +80,13 @@ extension Server {
                 c.reply.bulk(entry.address)
                 c.reply.bulk(entry.name)
             }
-        } else if c.isWord(1, "len"), c.count == 2 {
+        } else if c.isWord(1, "len") {
             c.reply.integer(slowlog.entries.count)
-        } else if c.isWord(1, "reset"), c.count == 2 {
+        } else if c.isWord(1, "reset") {
             slowlog.reset()
             c.reply.ok()
-        } else if c.isWord(1, "help"), c.count == 2 {
+        } else {
             replyHelp(c, "SLOWLOG", ["GET [<count>]", "LEN", "RESET"])
-        } else {
-            c.unknownSubcommand("SLOWLOG")
-        }
-    }
-
-    func latencyCommand(_ c: CommandContext) {
-        if c.isWord(1, "latest"), c.count == 2 {
-            c.reply.array(0)
-        } else if c.isWord(1, "history"), c.count == 3 {
-            c.reply.array(0)
-        } else if c.isWord(1, "reset") {
-            c.reply.integer(0)
-        } else if c.isWord(1, "doctor"), c.count == 2 {
-            c.reply.verbatim("No latency events are recorded: see LATENCY HISTOGRAM and SLOWLOG.\n")
-        } else if c.isWord(1, "histogram") {
-            latencyHistogram(c)
-        } else if c.isWord(1, "help"), c.count == 2 {
-            replyHelp(
-                c, "LATENCY", ["DOCTOR", "HISTOGRAM [COMMAND ...]", "HISTORY <event>", "LATEST", "RESET [<event> ...]"])
-        } else {
-            c.unknownSubcommand("LATENCY")
-        }
-    }
-
-    private func latencyHistogram(_ c: CommandContext) {
-        var specs = commands.specs
-        if c.count > 2 { specs = (2..<c.count).compactMap { find(c[$0]) }.map { commands.spec($0.id) } }
-        specs = specs.filter { timings.entries[Int($0.id.rawValue)].calls > 0 }
-        c.reply.map(specs.count)
-        for spec in specs {
-            let entry = timings.entries[Int(spec.id.rawValue)]
-            c.reply.bulk(spec.name)
-            c.reply.map(2)
-            c.reply.bulk("calls")
-            c.reply.integer(Int(entry.calls))
-            c.reply.bulk("histogram_usec")
-            var total: UInt64 = 0
-            let buckets = entry.histogram.enumerated().filter { $0.element > 0 }
-            c.reply.map(buckets.count)
-            for (power, calls) in buckets {
-                total += calls
-                c.reply.integer(1 << power)
-                c.reply.integer(Int(total))
-            }
-        }
-    }
-
-    func memoryCommand(_ c: CommandContext) {
-        if c.isWord(1, "usage"), c.count >= 3 {
-            if c.count > 3 {
-                guard c.count == 5, c.isWord(3, "samples") else { return c.syntaxError() }
-                guard let samples = c.integer(4) else { return }
-                guard samples >= 0 else { return c.syntaxError() }
-            }
-            if let bytes = engine.memoryUsage(of: c[2], in: c.client.database) {
-                c.reply.integer(bytes)
-            } else {
-                c.reply.null()
-            }
-        } else if c.isWord(1, "stats"), c.count == 2 {
-            memoryStats(c)
-        } else if c.isWord(1, "doctor"), c.count == 2 {
-            c.reply.verbatim("Values live in slabs without a general-purpose heap: there is nothing to diagnose.\n")
-        } else if c.isWord(1, "malloc-stats"), c.count == 2 {
-            c.reply.verbatim("slab: \(engine.usedBytes) bytes in use\n")
-        } else if c.isWord(1, "purge"), c.count == 2 {
-            c.reply.ok()
-        } else if c.isWord(1, "help"), c.count == 2 {
-            replyHelp(c, "MEMORY", ["DOCTOR", "MALLOC-STATS", "PURGE", "STATS", "USAGE <key> [SAMPLES <count>]"])
-        } else {
-            c.unknownSubcommand("MEMORY")
-        }
-    }
-
-    private func memoryStats(_ c: CommandContext) {
-        let keys = (0..<settings.databases).reduce(0) { $0 + engine.keyCount($1) }
-        let used = engine.usedBytes
-        let fields = [
-            ("peak.allocated", max(peakMemory, used)), ("total.allocated", used),
-            ("replication.backlog", backlogMemory),
-            ("aof.buffer", logBufferBytes), ("keys.count", keys), ("keys.bytes-per-key", keys > 0 ? used / keys : 0),
-            ("dataset.bytes", used),
-        ]
-        c.reply.map(fields.count)
-        for (name, value) in fields {
-            c.reply.bulk(name)
-            c.reply.integer(value)
         }
     }
 
@@ -189,9 +103,8 @@ extension Server {
     func feedMonitors(
         _ client: Client, _ shape: CommandShape, _ arguments: UnsafeMutablePointer<ByteView>, _ count: Int
     ) {
-        let spec = commands.spec(shape.id)
         // Commands that carry secrets or steer the server are not shown.
-        if spec.flags.contains(.admin) || shape.id == .auth || shape.id == .hello { return }
+        if shape.has(.admin) || shape.id == .auth || shape.id == .hello { return }
         let micro = String(reactor.now % 1000 * 1000)
         let time = "\(reactor.now / 1000).\(String(repeating: "0", count: max(0, 6 - micro.count)))\(micro)"
         var line = "\(time) [\(client.database) \(client.connection.remoteAddress)]"
@@ -230,6 +143,7 @@ extension Server {
     }
 
     func lolwut(_ c: CommandContext) {
+        if c.count > 2, c.isWord(1, "version"), c.integer(2) == nil { return }
         c.reply.verbatim(
             """
               .-----.   .-----.   .-----.

@@ -100,7 +100,7 @@ extension Server {
         let name = channel.array
         var receivers = 0
         for client in (shard ? pubsub.shardChannels[name] : pubsub.channels[name]) ?? [] {
-            let writer = client.reply
+            let writer = pushWriter(client)
             writer.push(3)
             writer.bulk(shard ? "smessage" : "message")
             writer.bulk(channel)
@@ -110,7 +110,7 @@ extension Server {
         guard !shard else { return receivers }
         for (pattern, clients) in pubsub.patterns where pattern.withView({ matchesGlob($0, channel) }) {
             for client in clients {
-                let writer = client.reply
+                let writer = pushWriter(client)
                 writer.push(4)
                 writer.bulk("pmessage")
                 writer.bulk(pattern)
@@ -120,6 +120,12 @@ extension Server {
             }
         }
         return receivers
+    }
+
+    /// Where a message to a client goes: after the reply of its own command, if that is what caused the message.
+    private func pushWriter(_ client: Client) -> ReplyWriter {
+        guard client == currentClient else { return client.reply }
+        return ReplyWriter(deferredPushes, isRESP3: client.state.pointee.isRESP3)
     }
 
     /// Publishes a keyspace event on its one or two channels.
@@ -154,7 +160,7 @@ extension Server {
                     "SHARDNUMSUB [<shardchannel> ...]",
                 ])
         } else {
-            c.unknownSubcommand("PUBSUB")
+            c.subcommandSyntaxError("PUBSUB")
         }
     }
 

@@ -58,9 +58,9 @@ extension Server {
                 }
                 let invocation = Invocation(
                     arguments: views, count: count, hash: hash, database: client.database, reply: c.reply)
-                commandCalls[Int(command.shape.id.rawValue)] &+= 1
+                commandCalls[Int(command.shape.slot)] &+= 1
                 if !monitors.isEmpty { feedMonitors(client, command.shape, views, count) }
-                run(client, command.shape, invocation, ByteView(emptyByteBase, 0))
+                measure(client, command.shape, invocation, ByteView(emptyByteBase, 0))
             }
         }
         engine.state.pointee.stream.endTransaction()

@@ -32,6 +32,8 @@ final class PersistenceState {
     var logErrors: UInt64 = 0
 
     // Loading
+    /// Keys of the snapshot that was loaded last.
+    var lastLoad = (loaded: 0, expired: 0)
     var loading: LoadingState?
     /// The data is final: nothing more is executed.
     var isEnded = false

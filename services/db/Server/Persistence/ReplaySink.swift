@@ -63,7 +63,7 @@ final class ReplaySink: AOFSink {
             let invocation = Invocation(
                 arguments: base, count: count, hash: hash, database: database,
                 reply: ReplyWriter(replies, isRESP3: false))
-            return server.engine.execute(shape, invocation, raw: nil)
+            return server.engine.execute(shape, invocation, raw: nil) || server.runDumpCommand(shape.id, invocation)
         }
         defer { replies.removeAll() }
         guard isKnown else { throw SinkRefusal("not a command on data") }

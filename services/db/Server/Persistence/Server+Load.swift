@@ -162,6 +162,7 @@ extension Server {
         var sink = ReplaySink(self, skipsExpired: settings.replicaOf == nil)
         let summary = try SnapshotLoader.load(
             path, into: &sink, maximumStringBytes: settings.engine.maxStringBytes, progress: progress)
+        persistence.lastLoad = (Int(summary.keys) - sink.expiredKeys, sink.expiredKeys)
         log.notice(
             "loaded",
             "DB loaded from \(path): \(summary.keys) keys, \(sink.expiredKeys) of them expired, RDB version \(summary.version), in \(Reactor.monotonicMilliseconds() - start) ms"

@@ -116,6 +116,13 @@ extension Server {
         return nil
     }
 
+    /// A log that BGREWRITEAOF has made while `appendonly` is off.
+    private func endUnwantedLog() {
+        guard !settings.appendOnly, persistence.log != nil else { return }
+        drainStream()
+        endLog()
+    }
+
     private func endLog() {
         if let log = persistence.log, !log.close(timeoutMilliseconds: Server.logCloseMilliseconds) {
             self.log.warning("log-close-failed", "The append-only log could not be synchronised when it was ended.")
@@ -144,11 +151,9 @@ extension Server {
         if let job = persistence.rewrite, !walks.isWaiting(job) {
             return c.reply.error("ERR Background append only file rewriting already in progress")
         }
-        guard persistence.log != nil || persistence.rewrite != nil else {
-            return c.reply.error("ERR The append only file is off: CONFIG SET appendonly yes writes a new one")
-        }
         let isOtherActive = walks.isWalking || persistence.save != nil
-        if persistence.rewrite == nil { startRewrite(startsLog: false) }
+        // With the log off it makes one of what there is now, and ends it when its base is there.
+        if persistence.rewrite == nil { startRewrite(startsLog: persistence.log == nil) }
         c.reply.simple("Background append only file rewriting \(isOtherActive ? "scheduled" : "started")")
     }
 
@@ -184,15 +189,17 @@ extension Server {
         persistence.rewrites += 1
         persistence.rewriteFailures = 0
         log.notice("log-rewritten", "Append-only log rewritten: base \(base), \(bytes) bytes, in \(milliseconds) ms")
+        endUnwantedLog()
     }
 
     func rewriteFailed(_ job: RewriteJob, _ reason: String) {
         guard persistence.rewrite === job else { return }
         persistence.rewrite = nil
         persistence.lastRewriteOutcome = .err
-        persistence.rewriteFailures = min(persistence.rewriteFailures + 1, 6)
-        persistence.nextAutomaticRewrite = reactor.monotonicNow + 1000 << Int64(persistence.rewriteFailures)
+        persistence.rewriteFailures += 1
+        persistence.nextAutomaticRewrite = reactor.monotonicNow + 1000 << Int64(min(persistence.rewriteFailures, 6))
         log.warning("log-rewrite-failed", "Rewriting the append-only log failed: \(reason)")
+        endUnwantedLog()
     }
 
     // MARK: Progress
@@ -212,6 +219,7 @@ extension Server {
             case .failing(let error):
                 persistence.logFailure = error
                 persistence.logErrors += 1
+                if !settings.appendOnly { persistence.rewrite?.abandon(error.description) }
                 updateLongWay()
                 log.warning(
                     "log-failing", "Error writing the append-only log, writes are refused until it recovers: \(error)")

@@ -136,6 +136,8 @@ final class WalkCoordinator {
     }
 
     private func begin(_ job: WalkJob) -> Bool {
+        let start = CommandTimings.now()
+        defer { server.noteLatency("snapshot-begin", nanoseconds: CommandTimings.now() &- start) }
         server.drainStream()
         server.engine.state.pointee.stream.selectedDatabase = nil
         guard let visitor = job.begin() else { return false }
@@ -150,6 +152,7 @@ final class WalkCoordinator {
         let goesOn = server.engine.walk(budget: budget)
         let end = CommandTimings.now()
         let elapsed = max(1, end &- start)
+        server.noteLatency("snapshot-slice", nanoseconds: elapsed)
         nextSlice = end &+ elapsed
         // Towards the goal by halves, so that one slow slice does not decide.
         let fitting = Double(budget) * Double(WalkCoordinator.sliceNanoseconds) / Double(elapsed)

@@ -48,6 +48,8 @@ final class PrimaryLink {
     var lastData: Int64 = 0
     var downSince: Int64
     var acknowledgedOffset: Int64 = -1
+    /// What was last said to be on disk here.
+    var reportedDurableOffset: Int64 = 0
     var lastAcknowledgement: Int64 = 0
     var failures = 0
     /// A sentinel told us to stop following this primary: see `Server.fence`.

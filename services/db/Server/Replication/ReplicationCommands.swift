@@ -18,7 +18,7 @@ extension Server {
         case .sync: psync(c, isOldSync: true)
         case .wait: wait(c)
         case .dssm: dssm(c)
-        case .waitaof: c.reply.error("ERR WAITAOF is not supported yet")
+        case .waitaof: waitAOF(c)
         case .failover: c.reply.error("ERR FAILOVER is not supported yet")
         default: return false
         }
@@ -45,7 +45,7 @@ extension Server {
 
     /// DSSM FENCE epoch: our own extension, for sentinels of ours.
     private func dssm(_ c: CommandContext) {
-        guard c.isWord(1, "fence"), c.count == 3 else { return c.unknownSubcommand("DSSM") }
+        guard c.isWord(1, "fence"), c.count == 3 else { return c.subcommandSyntaxError("DSSM") }
         guard let epoch = c.integer(2) else { return }
         guard isReplicaRole else { return c.reply.error("ERR only a replica can be fenced") }
         c.reply.integer(fence(epoch: epoch))

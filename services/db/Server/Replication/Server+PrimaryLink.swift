@@ -481,7 +481,7 @@ extension Server {
         commandCalls[Int(shape.id.rawValue)] &+= 1
         statistics.commandsProcessed += 1
         if !watchers.isEmpty { failWatches(shape, invocation) }
-        if !engine.execute(shape, invocation, raw: raw) {
+        if !engine.execute(shape, invocation, raw: raw), !runDumpCommand(shape.id, invocation) {
             log.warning(
                 "primary-command",
                 "The master sent a command that a replica does not take: \(commands.spec(shape.id).name)")
@@ -504,15 +504,20 @@ extension Server {
         if link.acknowledgedOffset != history.offset { acknowledge(link) }
     }
 
-    private func acknowledge(_ link: PrimaryLink) {
+    func acknowledge(_ link: PrimaryLink) {
         guard let connection = link.connection, connection.isOpen else { return }
         link.acknowledgedOffset = history.offset
         link.lastAcknowledgement = reactor.monotonicNow
         let writer = ReplyWriter(connection.output)
-        writer.array(3)
+        let durable = durableReplicationOffset()
+        writer.array(durable == nil ? 3 : 5)
         writer.bulk("REPLCONF")
         writer.bulk("ACK")
         writer.bulk(integer: history.offset)
+        guard let durable else { return }
+        link.reportedDurableOffset = durable
+        writer.bulk("FACK")
+        writer.bulk(integer: durable)
     }
 
     /// Once a second.

@@ -204,7 +204,10 @@ extension Server {
     // MARK: WAIT
 
     func wait(_ c: CommandContext) {
-        guard let wanted = c.integer(1), let timeout = c.integer(2) else { return }
+        guard let wanted = c.integer(1) else { return }
+        guard let timeout = parseInteger(c[2]) else {
+            return c.reply.error("ERR timeout is not an integer or out of range")
+        }
         guard timeout >= 0 else { return c.reply.error("ERR timeout is negative") }
         if isReplicaRole {
             return c.reply.error(
@@ -233,6 +236,7 @@ extension Server {
     }
 
     func serveWaiting() {
+        if !logWaiters.isEmpty { serveLogWaiters() }
         for waiting in waitingClients where replicasThatReached(waiting.offset) >= waiting.wanted {
             endWaiting(waiting)
         }
@@ -240,6 +244,7 @@ extension Server {
 
     /// Forgets that a client waits; it gets no reply.
     func dropWaiting(_ client: Client) {
+        dropLogWait(client)
         guard let index = waitingClients.firstIndex(where: { $0.clientID == client.id }) else { return }
         let waiting = waitingClients.remove(at: index)
         if let timer = waiting.timer { reactor.cancel(timer) }
@@ -247,6 +252,7 @@ extension Server {
 
     /// Ends a client's WAIT as if its time were over; false when it is in none.
     func endWaiting(of client: Client) -> Bool {
+        if endLogWait(of: client) { return true }
         guard let waiting = waitingClients.first(where: { $0.clientID == client.id }) else { return false }
         endWaiting(waiting)
         return true

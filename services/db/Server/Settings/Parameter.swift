@@ -15,6 +15,8 @@ struct Parameter: Sendable {
     let set: @Sendable (inout ServerSettings, [String]) throws(ConfigurationValueError) -> Void
     /// Not shown by CONFIG GET with a pattern: secrets are, as in Redis, only by exact name.
     var isSensitive = false
+    /// Says where files go: CONFIG SET takes it only as `enable-protected-configs` allows.
+    var isProtected = false
 }
 
 /// Constructors for the usual kinds of parameters. KeyPaths are Sendable when their root and value are.
@@ -53,25 +55,29 @@ extension Parameter {
         }
     }
 
+    /// - Parameter cappedAt: a higher value is accepted, as Redis does, and means no more than this.
     static func integer(
-        _ name: String, _ path: Path<Int>, in range: ClosedRange<Int64>, alias: String? = nil, immutable: Bool = false
+        _ name: String, _ path: Path<Int>, in range: ClosedRange<Int64>, cappedAt highest: Int = .max,
+        alias: String? = nil, immutable: Bool = false
     ) -> Parameter {
         make(name, alias: alias, immutable: immutable) {
             String($0[keyPath: path])
         } set: {
             (settings, values) throws(ConfigurationValueError) in
-            settings[keyPath: path] = Int(try ConfigurationValue.integer(try single(values), in: range))
+            settings[keyPath: path] = min(
+                highest, Int(try ConfigurationValue.integer(try single(values), in: range)))
         }
     }
 
     static func memory(
-        _ name: String, _ path: Path<Int>, in range: ClosedRange<Int64> = 0 ... .max, alias: String? = nil
+        _ name: String, _ path: Path<Int>, in range: ClosedRange<Int64> = 0 ... .max, cappedAt highest: Int = .max,
+        alias: String? = nil
     ) -> Parameter {
         make(name, alias: alias) {
             String($0[keyPath: path])
         } set: {
             (settings, values) throws(ConfigurationValueError) in
-            settings[keyPath: path] = Int(try ConfigurationValue.memory(try single(values), in: range))
+            settings[keyPath: path] = min(highest, Int(try ConfigurationValue.memory(try single(values), in: range)))
         }
     }
 
@@ -89,13 +95,41 @@ extension Parameter {
         }
     }
 
+    func protected() -> Parameter {
+        var result = self
+        result.isProtected = true
+        return result
+    }
+
     /// A directive of Redis that has no effect here: accepted so that existing files start, reported by CONFIG GET with the
-    /// value that it was given.
-    static func inert(_ name: String, _ value: String) -> Parameter {
-        make(name) {
+    /// value that it was given. It refuses what Redis refuses: a default of yes or no makes it a boolean, a number a number.
+    ///
+    /// - Parameters:
+    ///   - choices: the words that it may be; empty: any.
+    ///   - range: for a number.
+    static func inert(
+        _ name: String, _ value: String, choices: [String] = [], in range: ClosedRange<Int64>? = nil,
+        alias: String? = nil, immutable: Bool = false, text: Bool = false, memory: Bool = false
+    ) -> Parameter {
+        make(name, alias: alias, immutable: immutable) {
             $0.inert[name] ?? value
         } set: { (settings, values) throws(ConfigurationValueError) in
-            settings.inert[name] = values.joined(separator: " ")
+            let given = values.joined(separator: " ")
+            if !choices.isEmpty {
+                settings.inert[name] = choices[try ConfigurationValue.choice(given, of: choices)]
+            } else if text {
+                settings.inert[name] = given
+            } else if value == "yes" || value == "no" {
+                settings.inert[name] = ConfigurationValue.format(try ConfigurationValue.boolean(given))
+            } else if Int64(value) != nil {
+                let range = range ?? 0 ... .max
+                settings.inert[name] = String(
+                    memory
+                        ? try ConfigurationValue.memory(given, in: range)
+                        : try ConfigurationValue.integer(given, in: range))
+            } else {
+                settings.inert[name] = given
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ import Telemetry
 /// - Spec: redis.conf 7.2 for names and defaults; `write-quorum`, `snapshot-compression`, `log-format`, `metrics-port` and
 ///   `metrics-bind` are our own.
 enum ParameterTable {
-    static let all: [Parameter] = network + general + memory + persistence + replication + inert
+    static let all: [Parameter] = network + general + memory + persistence + replication + inertParameters
 
     static let byName: [String: Parameter] = {
         var names: [String: Parameter] = [:]
@@ -80,7 +80,7 @@ enum ParameterTable {
 
     private static let general: [Parameter] = [
         .integer("databases", \.databases, in: 1...4096, immutable: true),
-        .text("dir", \.directory),
+        .text("dir", \.directory).protected(),
         .text("logfile", \.logFile, immutable: true),
         .make("loglevel") {
             $0.logLevel.name
@@ -94,18 +94,31 @@ enum ParameterTable {
         .text("requirepass", \.password),
         .boolean("daemonize", \.daemonize, immutable: true),
         .text("pidfile", \.pidFile, immutable: true),
-        .integer("hz", \.hertz, in: 1...500),
+        .make("hz") {
+            String($0.hertz)
+        } set: { (settings, values) throws(ConfigurationValueError) in
+            let value = try ConfigurationValue.integer(values.first ?? "", in: 0...2_147_483_647)
+            settings.hertz = Int(min(max(value, 1), 500))
+        },
         .integer("shutdown-timeout", \.shutdownTimeoutSeconds, in: 0...2_147_483_647),
         .choice("enable-debug-command", \.enableDebugCommand, immutable: true),
+        .choice("enable-protected-configs", \.enableProtectedConfigs, immutable: true),
         .integer("slowlog-log-slower-than", \.slowlogMicroseconds, in: -1 ... .max),
-        .integer("slowlog-max-len", \.slowlogMaxEntries, in: 0...1 << 32),
+        .integer("slowlog-max-len", \.slowlogMaxEntries, in: 0 ... .max, cappedAt: 1 << 32),
         .integer("latency-monitor-threshold", \.latencyMonitorMilliseconds, in: 0 ... .max),
+        .boolean("latency-tracking", \.latencyTracking),
+        .make("latency-tracking-info-percentiles", multiWord: true) {
+            $0.latencyPercentiles.map { Server.shortest($0) }.joined(separator: " ")
+        } set: {
+            (settings, values) throws(ConfigurationValueError) in
+            settings.latencyPercentiles = try PercentileText.parse(values)
+        },
         .make("notify-keyspace-events") {
             KeyspaceEventLetters.format($0.keyspaceEvents)
         } set: {
             (settings, values) throws(ConfigurationValueError) in
             guard let classes = KeyspaceEventLetters.parse(values.first ?? "") else {
-                throw ConfigurationValueError("Invalid event class character. Use 'Ag$lszhxeKEtmdn'.")
+                throw ConfigurationValueError("Invalid event class character. Use 'Ag$lshzxeKEtmdn'.")
             }
             settings.keyspaceEvents = classes
         },
@@ -119,25 +132,25 @@ enum ParameterTable {
             settings.engine.maxMemoryBytes = Int(try ConfigurationValue.memory(values.first ?? ""))
         },
         .choice("maxmemory-policy", \.engine.maxMemoryPolicy),
-        .integer("maxmemory-samples", \.engine.maxMemorySamples, in: 1...64),
+        .integer("maxmemory-samples", \.engine.maxMemorySamples, in: 1...2_147_483_647, cappedAt: 64),
         .integer("maxmemory-eviction-tenacity", \.maxMemoryEvictionTenacity, in: 0...100),
         .boolean("replica-ignore-maxmemory", \.replicaIgnoreMaxMemory, alias: "slave-ignore-maxmemory"),
         .integer("lfu-log-factor", \.engine.lfuLogFactor, in: 0...2_147_483_647),
         .integer("lfu-decay-time", \.engine.lfuDecayMinutes, in: 0...2_147_483_647),
         .memory("proto-max-bulk-len", \.engine.maxStringBytes, in: 1 << 20...1 << 32),
         .integer(
-            "hash-max-listpack-entries", \.engine.hashMaxCompactEntries, in: 0...1 << 32,
+            "hash-max-listpack-entries", \.engine.hashMaxCompactEntries, in: 0 ... .max, cappedAt: 1 << 32,
             alias: "hash-max-ziplist-entries"),
+        .memory(
+            "hash-max-listpack-value", \.engine.hashMaxCompactValue, cappedAt: 1 << 30, alias: "hash-max-ziplist-value"),
+        .integer("set-max-intset-entries", \.engine.setMaxIntegerEntries, in: 0 ... .max, cappedAt: 1 << 32),
+        .integer("set-max-listpack-entries", \.engine.setMaxCompactEntries, in: 0 ... .max, cappedAt: 1 << 32),
+        .memory("set-max-listpack-value", \.engine.setMaxCompactValue, cappedAt: 1 << 30),
         .integer(
-            "hash-max-listpack-value", \.engine.hashMaxCompactValue, in: 0...1 << 30, alias: "hash-max-ziplist-value"),
-        .integer("set-max-intset-entries", \.engine.setMaxIntegerEntries, in: 0...1 << 32),
-        .integer("set-max-listpack-entries", \.engine.setMaxCompactEntries, in: 0...1 << 32),
-        .integer("set-max-listpack-value", \.engine.setMaxCompactValue, in: 0...1 << 30),
-        .integer(
-            "zset-max-listpack-entries", \.engine.sortedSetMaxCompactEntries, in: 0...1 << 32,
+            "zset-max-listpack-entries", \.engine.sortedSetMaxCompactEntries, in: 0 ... .max, cappedAt: 1 << 32,
             alias: "zset-max-ziplist-entries"),
-        .integer(
-            "zset-max-listpack-value", \.engine.sortedSetMaxCompactValue, in: 0...1 << 30,
+        .memory(
+            "zset-max-listpack-value", \.engine.sortedSetMaxCompactValue, cappedAt: 1 << 30,
             alias: "zset-max-ziplist-value"),
         .integer(
             "list-max-listpack-size", \.engine.listMaxCompactSize, in: -5...2_147_483_647,
@@ -156,7 +169,7 @@ enum ParameterTable {
         } set: { (settings, values) throws(ConfigurationValueError) in
             settings.saveRules = try SaveRuleText.parse(values)
         },
-        .text("dbfilename", \.snapshotFile),
+        .text("dbfilename", \.snapshotFile).protected(),
         .choice("snapshot-compression", \.snapshotCompression),
         .boolean("stop-writes-on-bgsave-error", \.stopWritesOnSaveError),
         .boolean("appendonly", \.appendOnly),
@@ -190,7 +203,7 @@ enum ParameterTable {
         .text("replica-announce-ip", \.replicaAnnounceHost, alias: "slave-announce-ip"),
         .integer("replica-announce-port", \.replicaAnnouncePort, in: 0...65535, alias: "slave-announce-port"),
         .memory("repl-backlog-size", \.backlogBytes, in: 1...(1 << 40)),
-        .integer("repl-backlog-ttl", \.backlogTTLSeconds, in: 0...2_147_483_647),
+        .integer("repl-backlog-ttl", \.backlogTTLSeconds, in: 0 ... .max, cappedAt: 2_147_483_647),
         .integer("repl-timeout", \.replicationTimeoutSeconds, in: 1...2_147_483_647),
         .integer(
             "repl-ping-replica-period", \.replicationPingSeconds, in: 1...2_147_483_647, alias: "repl-ping-slave-period"
@@ -199,31 +212,5 @@ enum ParameterTable {
         .integer(
             "min-replicas-max-lag", \.minReplicasMaxLagSeconds, in: 0...2_147_483_647, alias: "min-slaves-max-lag"),
         .integer("write-quorum", \.writeQuorum, in: 0...128),
-    ]
-
-    /// Directives of Redis that decide nothing here, because what they tune does not exist: fork, jemalloc, sampling expiry,
-    /// disk-based full sync, I/O threads, LZF, checksums that are always on.
-    private static let inert: [Parameter] = [
-        .inert("rdbcompression", "yes"), .inert("rdbchecksum", "yes"), .inert("rdb-del-sync-files", "no"),
-        .inert("sanitize-dump-payload", "no"), .inert("aof-use-rdb-preamble", "yes"),
-        .inert("aof-rewrite-incremental-fsync", "yes"), .inert("rdb-save-incremental-fsync", "yes"),
-        .inert("aof-timestamp-enabled", "no"), .inert("repl-diskless-sync", "yes"),
-        .inert("repl-diskless-sync-delay", "5"), .inert("repl-diskless-sync-max-replicas", "0"),
-        .inert("repl-diskless-load", "disabled"), .inert("repl-disable-tcp-nodelay", "no"),
-        .inert("replica-lazy-flush", "no"), .inert("activerehashing", "yes"), .inert("activedefrag", "no"),
-        .inert("dynamic-hz", "yes"), .inert("io-threads", "1"), .inert("io-threads-do-reads", "no"),
-        .inert("jemalloc-bg-thread", "yes"), .inert("list-compress-depth", "0"),
-        .inert("stream-node-max-bytes", "4096"), .inert("stream-node-max-entries", "100"),
-        .inert("hll-sparse-max-bytes", "3000"), .inert("always-show-logo", "no"), .inert("set-proc-title", "yes"),
-        .inert("proc-title-template", "{title} {listen-addr} {server-mode}"), .inert("supervised", "no"),
-        .inert("disable-thp", "yes"), .inert("oom-score-adj", "no"), .inert("oom-score-adj-values", "0 200 800"),
-        .inert("lua-time-limit", "5000"), .inert("busy-reply-threshold", "5000"), .inert("crash-log-enabled", "yes"),
-        .inert("crash-memcheck-enabled", "yes"), .inert("latency-tracking", "yes"),
-        .inert("latency-tracking-info-percentiles", "50 99 99.9"), .inert("tracking-table-max-keys", "1000000"),
-        .inert("acllog-max-len", "128"), .inert("acl-pubsub-default", "resetchannels"), .inert("cluster-enabled", "no"),
-        .inert("syslog-enabled", "no"), .inert("enable-module-command", "no"), .inert("enable-protected-configs", "no"),
-        .inert("maxmemory-clients", "0"), .inert("socket-mark-id", "0"), .inert("bind-source-addr", ""),
-        .inert("shutdown-on-sigint", "default"), .inert("shutdown-on-sigterm", "default"),
-        .inert("locale-collate", ""), .inert("tls-cluster", "no"), .inert("active-defrag-threshold-lower", "10"),
     ]
 }

@@ -3,7 +3,7 @@ import TLS
 import Telemetry
 
 public enum FsyncPolicy: String, CaseIterable, Sendable {
-    case always, everysec, no
+    case everysec, always, no
 }
 
 public enum SnapshotCompression: String, CaseIterable, Sendable {
@@ -61,6 +61,7 @@ public struct ServerSettings: Sendable {
     public var hertz = 10
     public var shutdownTimeoutSeconds = 10
     public var enableDebugCommand = GuardedCommand.no
+    public var enableProtectedConfigs = GuardedCommand.no
 
     // Memory and data types
     public var engine = EngineSettings()
@@ -77,6 +78,8 @@ public struct ServerSettings: Sendable {
     public var slowlogMicroseconds = 10000
     public var slowlogMaxEntries = 128
     public var latencyMonitorMilliseconds = 0
+    public var latencyTracking = true
+    public var latencyPercentiles = [50, 99, 99.9]
 
     // Persistence
     public var saveRules: [SaveRule] = [

@@ -76,3 +76,22 @@ enum KeyspaceEventLetters {
         return text
     }
 }
+
+enum PercentileText {
+    /// Percentages from 0 to 100; one empty word: none.
+    static func parse(_ values: [String]) throws(ConfigurationValueError) -> [Double] {
+        let words = values.flatMap { $0.split(separator: " ").map(String.init) }
+        var result: [Double] = []
+        for word in words {
+            guard let value = Double(word) else {
+                throw ConfigurationValueError("Invalid latency-tracking-info-percentiles parameters")
+            }
+            guard value >= 0, value <= 100 else {
+                throw ConfigurationValueError(
+                    "latency-tracking-info-percentiles parameters should sit between [0.0,100.0]")
+            }
+            result.append(value)
+        }
+        return result
+    }
+}
