@@ -573,6 +573,17 @@ def test_settings_that_cannot_be_used_end_with_78_and_file_and_line(tmp_path):
     assert result.returncode == 78 and "cannot be read" in result.stderr
 
 
+def test_the_settings_in_the_readme_are_good(tmp_path):
+    readme = os.path.join(os.path.dirname(__file__), "../../services/log-forwarder/README.md")
+    with open(readme) as file:
+        text = file.read().split("```yaml\n")[1].split("```")[0]
+    (tmp_path / "key").write_text("secret\n")
+    (tmp_path / "f.yaml").write_text(text.replace("/etc/dssm/fluentd/key", str(tmp_path / "key")))
+    result = subprocess.run([binaries.ours("dssm-log-forwarder"), "--config", tmp_path / "f.yaml", "--check"],
+                            capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+
+
 def test_two_forwarders_cannot_share_a_state_directory(forward, receive):
     forwarder = forward(receive()).start()
     forwarder.wait_for_log("server-ready")

@@ -38,7 +38,8 @@ extension ForwarderSettings {
             throw retry.error("minimum-milliseconds", "is more than maximum-milliseconds")
         }
         var base = ForwardSession.Credentials()
-        base.hostname = try forward.string("hostname") ?? environment["POD_NAME"] ?? Self.machineName
+        base.hostname = environment["POD_NAME"] ?? Self.machineName
+        if let name = try forward.string("hostname"), !name.isEmpty { base.hostname = name }
         if let key = environment["DSSM_FORWARD_SHARED_KEY"], !key.isEmpty { base.sharedKey = Array(key.utf8) }
         if let password = environment["DSSM_FORWARD_PASSWORD"] { base.password = Array(password.utf8) }
         try readCredentials(forward, readFile, &base)
@@ -58,7 +59,7 @@ extension ForwarderSettings {
     ) throws(SettingsError) {
         func secret(_ key: String) throws(SettingsError) -> [UInt8]? {
             if let text = try node.string(key) { return Array(text.utf8) }
-            guard let path = try node.string(key + "-file") else { return nil }
+            guard let path = try node.string(key + "-file"), !path.isEmpty else { return nil }
             switch readFile(path) {
             case .failure(let failure): throw node.error(key + "-file", "\(failure)")
             case .success(let bytes):
