@@ -234,7 +234,7 @@ public final class Server {
 /// A condition that keeps the server from starting, as one line.
 public struct StartError: Error, CustomStringConvertible, Sendable {
     public let description: String
-    /// What the process ends with: 2 when the data is damaged, else 1.
+    /// What the process ends with: 2 when the data is damaged, 3 when another process uses the folder, else 1.
     public let exitCode: Int32
     public init(_ description: String, exitCode: Int32 = 1) {
         self.description = description
