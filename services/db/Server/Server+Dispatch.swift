@@ -114,7 +114,7 @@ extension Server {
         if isLoading, !shape.has(.loading) {
             return refuse(client, reply, "LOADING dSSM is loading the dataset in memory")
         }
-        if pause != nil, mustPause(client, shape) { return holdPaused(client) }
+        if pause != nil, mustPause(client, shape, arguments) { return holdPaused(client) }
         if client.has(.inTransaction), !isExecutedInsideTransaction(shape.id) {
             return queue(client, shape, arguments, count, reply)
         }

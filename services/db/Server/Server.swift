@@ -58,6 +58,9 @@ public final class Server {
     let startedAt: Int64
     let runID: String
     var isShuttingDown = false
+    var plannedStop: PlannedStop?
+    /// Monotonic milliseconds until which clients that are killed may still get answers: see `Handover.swift`.
+    var farewellUntil: Int64 = 0
     var isLoading = false
     var listeners: [Connection] = []
     var tls: TLSReloader?
@@ -341,7 +344,7 @@ extension Server: ReactorHandler {
             log.notice("log-reopened", "SIGHUP received, the log file was opened anew")
         default:
             log.notice("signal", "Received \(number == SIGTERM ? "SIGTERM" : "SIGINT") scheduling shutdown...")
-            shutDown(save: nil)
+            if isShuttingDown { hurryPlannedStop() } else { shutDown(save: nil) }
         }
     }
 

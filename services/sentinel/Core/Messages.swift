@@ -77,7 +77,7 @@ public enum Event: Sendable {
     /// An attempt failed or a link ended. The link's id is dead from here on.
     case linkFailed(LinkID, LinkFailure)
     case reply(LinkID, RequestID, Reply)
-    /// A pub/sub message on a link that sent `Command.subscribeHello`.
+    /// A pub/sub message on a link that sent `Command.subscribeHello` or `.subscribeHandover`.
     case message(LinkID, channel: String, payload: String)
     /// A SENTINEL or PUBLISH command from outside, complete with its name.
     case request(RequesterID, [String])
@@ -129,3 +129,7 @@ public struct SentinelEvent: Equatable, Sendable {
 
 /// The channel of hello messages.
 public let helloChannel = "__sentinel__:hello"
+
+/// On this channel a db of ours says that it is about to stop and wants to be replaced first: the payload is for how many
+/// milliseconds it will wait, 0 that it stays after all. Stock sentinels do not subscribe to it.
+public let handoverChannel = "__dssm__:handover"

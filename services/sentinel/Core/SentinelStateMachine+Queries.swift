@@ -167,6 +167,12 @@ extension SentinelStateMachine {
         return current.endpoint
     }
 
+    /// Whether a db of a monitored primary does not answer.
+    public func isDead(_ endpoint: Endpoint, of name: String) -> Bool {
+        guard let database = group(name)?.databases.first(where: { $0.endpoint == endpoint }) else { return true }
+        return database.isSubjectivelyDown || !database.isConnected
+    }
+
     /// What the dbs of a monitored primary ask for.
     public func credentials(of name: String) -> (user: String?, password: String)? {
         guard let group = group(name), let password = group.authPassword else { return nil }

@@ -127,7 +127,7 @@ extension SentinelStateMachine {
     private func orderFailover(_ group: MonitoredPrimary) -> Reply {
         guard group.failover == nil else { return .error("INPROG Failover already in progress") }
         guard bestReplica(group) != nil else { return .error("NOGOODSLAVE No suitable replica to promote") }
-        startFailover(group, isForced: true)
+        startFailover(group, .order)
         return .ok
     }
 
@@ -156,6 +156,7 @@ extension SentinelStateMachine {
             group.objectivelyDownSince = nil
             group.electionAt = nil
             group.leaveToLeaderUntil = 0
+            group.handoverWantedUntil = nil
             group.failedAttempts = 0
             dropAll(group.primary)
             group.primary.command = LinkSlot()

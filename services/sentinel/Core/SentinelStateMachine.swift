@@ -106,7 +106,9 @@ public final class SentinelStateMachine {
         case .reply(let link, let request, let reply): received(reply, to: request, on: link)
         case .message(let link, let channel, let payload):
             noteActivity(on: link)
-            if channel == helloChannel, links[link] != nil { _ = receiveHello(payload) }
+            guard let owner = links[link] else { break }
+            if channel == helloChannel { _ = receiveHello(payload) }
+            if channel == handoverChannel { handoverAsked(payload, by: owner.instance, owner.group) }
         case .request(let requester, let words): execute(words, for: requester)
         case .resolved(let host, let address): resolved(host, address)
         case .persisted(let version): persisted(version)

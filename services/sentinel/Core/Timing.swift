@@ -48,6 +48,8 @@ public struct SentinelTiming: Sendable {
     public var offsetPatience: Milliseconds = 300
     /// Longest time for which a planned handover lets writes wait; it is given up if the replica has not caught up by then.
     public var handoverPatience: Milliseconds = 1000
+    /// Longest time for which a db's wish to be replaced holds.
+    public var handoverWishLifetime: Milliseconds = 60_000
     public var replicaReconfigurationTimeout: Milliseconds = 10_000
     /// A hello older than this does not count as agreement with our configuration.
     public var agreementLifetime: Milliseconds = 6000

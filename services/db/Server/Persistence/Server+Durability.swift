@@ -70,6 +70,7 @@ extension Server {
             }
             updateReleasedTicket()
         }
+        persistence.directoryLock = nil
         return nil
     }
 

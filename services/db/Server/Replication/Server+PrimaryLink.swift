@@ -31,6 +31,7 @@ extension Server {
         primary = link
         updateEngineRole()
         log.sink.role = .replica
+        releaseWritesAfterDemotion()
         disconnectReplicas("now a replica of another server")
         restartQuorum()
         updateStreamEnabled()
@@ -40,9 +41,10 @@ extension Server {
     }
 
     /// Keys of a replica expire by the primary's word alone. One that takes writes of its own expires them itself: a hidden
-    /// expired key would otherwise be added a second time.
+    /// expired key would otherwise be added a second time. In a pause nothing may be deleted either: replicas are to reach
+    /// the end of a stream that stands still.
     func updateEngineRole() {
-        engine.state.pointee.isReplica = isReplicaRole && settings.replicaReadOnly
+        engine.state.pointee.isReplica = isReplicaRole && settings.replicaReadOnly || pause != nil
     }
 
     private func promote() {

@@ -71,6 +71,7 @@ extension SentinelServer {
             let copy = link.copies.view.slice(0, pending.retainedBytes)
             if isReadOnlyRefusal(bytes), let client = pending.client, mayRepeat(pending) {
                 repeatLater(pending, client, copy.array)
+                noteDemotion(link)
                 return link.copies.consume(pending.retainedBytes)
             }
             link.copies.consume(pending.retainedBytes)
