@@ -10,10 +10,8 @@ SCRATCH := .build
 VENV := .venv
 PYTEST := $(VENV)/bin/pytest
 LOAD_GENERATOR := $(SCRATCH)/dssm-load
-CONTAINER_BUILDER ?= docker build
 IMAGE_REPOSITORY ?= localhost
 IMAGE_TAG ?= dev
-SERVICES := db sentinel cert-init log-forwarder restart-coordinator
 
 # Options of single targets: make bench ROWS="get-p16 set-p16" QUICK=1, make fuzz SECONDS=60, make integration TESTS=...
 ROWS ?=
@@ -41,8 +39,8 @@ build: setup ## Build everything for debugging
 	$(SWIFT) build --scratch-path $(SCRATCH)
 
 .PHONY: release
-release: setup ## Build the executables with optimisation
-	$(SWIFT) build -c release --scratch-path $(SCRATCH)
+release: setup ## Build the executables with optimisation, Swift's library inside
+	$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(SCRATCH)
 
 .PHONY: test
 test: setup check venv release unit integration ## All checks and tests: what CI runs
@@ -86,10 +84,9 @@ fuzz: setup ## Fuzz the RESP parsers (SECONDS=60 for each)
 	@tests/fuzz/run $(SECONDS_TO_FUZZ)
 
 .PHONY: images
-images: ## Build the container images (CONTAINER_BUILDER, IMAGE_REPOSITORY, IMAGE_TAG)
-	for service in $(SERVICES); do \
-	  $(CONTAINER_BUILDER) -f services/$$service/Dockerfile -t $(IMAGE_REPOSITORY)/dssm-$$service:$(IMAGE_TAG) .; \
-	done
+images: release ## Build the container images with buildah (IMAGE_REPOSITORY, IMAGE_TAG; ARGS="--whole db": by its Dockerfile)
+	@tools/setup images
+	@tools/images --repository $(IMAGE_REPOSITORY) --tag $(IMAGE_TAG) $(ARGS)
 
 .PHONY: clean
 clean: ## Remove all that was built or written by runs

@@ -51,6 +51,15 @@ static inline void *cl_map_anonymous(size_t bytes) {
     void *p = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return p == MAP_FAILED ? 0 : p;
 }
+/// Maps `bytes`, a power of two, at an address that is a multiple of it.
+static inline void *cl_map_aligned(size_t bytes) {
+    char *p = cl_map_anonymous(2 * bytes);
+    if (!p) return 0;
+    char *aligned = (char *)(((unsigned long)p + bytes - 1) & ~(bytes - 1));
+    if (aligned != p) munmap(p, aligned - p);
+    munmap(aligned + bytes, p + bytes - aligned);
+    return aligned;
+}
 /// Adds two decimal numbers in long double and prints the sum with 17 decimals: what INCRBYFLOAT promises.
 /// Returns the length, or -1 when either text is no number, -2 when the sum is not finite.
 static inline int cl_add_long_double(const char *a, const char *b, char *out, size_t n) {

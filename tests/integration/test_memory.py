@@ -100,7 +100,6 @@ def test_memory_usage_grows_with_the_value(db):
     assert db.call("MEMORY", "USAGE", "missing") is None
 
 
-@pytest.mark.xfail(strict=True, reason="known gap: slabs keep their pages for reuse")
 def test_deleting_everything_gives_memory_back(start):
     db = start()
     empty = db.resident_bytes()

@@ -143,6 +143,7 @@ public struct EngineState {
     /// The walk that runs, and whether one does, for the hot path.
     var walk: KeyspaceWalk?
     var isWalking = false
+    var reclaimer = Reclaimer()
     /// Bytes of collections' side structures (indexes, tables), kept by those who allocate them.
     var structureBytes = 0
 }

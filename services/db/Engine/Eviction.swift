@@ -19,12 +19,21 @@ extension Engine {
         var left = budget
         while usedBytes + overhead > limit {
             guard left > 0 else { return false }
+            // What is deleted already comes first.
+            if isReclaiming {
+                left -= 1
+                reclaim(budget: Engine.reclaimedPerEviction)
+                continue
+            }
             guard let (database, entry) = evictionCandidate() else { return false }
             left -= 1
             evict(database, entry)
         }
         return true
     }
+
+    /// Entries freed in the time that one eviction may take, about.
+    private static let reclaimedPerEviction = 64
 
     private func evict(_ database: Int, _ entry: Entry) {
         let key = entry.key

@@ -7,7 +7,9 @@
 // the keyspace of the beginning, in any order, each key once; memory beyond the data is what the visitor buffers.
 // Rejected: fork (doubles memory, stalls), copy-on-write of tables (same), stopping the world (a stall of seconds).
 //
-// Flushing and swapping of databases while a walk runs finish it for those databases at once: rare, and a stall then.
+// Databases may be flushed and swapped meanwhile: the walk holds on to the tables that were there when it began, and knows
+// every entry by the number that its database had then. A flushed table is left to the reclaimer when the walk is done with
+// it. A walk that is given up goes on without a visitor, because every entry must have the same bit when the next begins.
 import ByteStorage
 
 /// What a walk hands the keys to.
@@ -16,13 +18,26 @@ public protocol KeyspaceVisitor: AnyObject {
 }
 
 struct KeyspaceWalk {
-    let visitor: any KeyspaceVisitor
-    /// For each database the cursor of its scan; nil when it is done.
-    var cursors: [UInt64?]
+    /// One database as it was when the walk began.
+    struct Part {
+        let database: Int
+        let table: Table
+        var cursor: UInt64 = 0
+        /// The database was flushed: the table is the walk's to dispose of.
+        var isDetached = false
+    }
+
+    /// Nil after the walk was given up.
+    var visitor: (any KeyspaceVisitor)?
+    /// What is still to be walked, the last first.
+    var parts: [Part]
+    /// For each of today's databases the number that it had when the walk began.
+    var numbers: [Int]
     var visited = 0
 }
 
 extension Engine {
+    /// Whether a walk is under way, or one that was given up is being brought to its end.
     public var isWalking: Bool { state.pointee.isWalking }
     /// Keys visited by the walk that runs.
     public var walkedKeys: Int { state.pointee.walk?.visited ?? 0 }
@@ -31,8 +46,10 @@ extension Engine {
     public func beginWalk(_ visitor: any KeyspaceVisitor) {
         precondition(!isWalking, "one walk at a time")
         slab.state.pointee.generation ^= Entry.generation
-        let cursors: [UInt64?] = (0..<databaseCount).map { keyCount($0) > 0 ? 0 : nil }
-        state.pointee.walk = KeyspaceWalk(visitor: visitor, cursors: cursors)
+        let parts = (0..<databaseCount).reversed().compactMap { database in
+            keyCount(database) > 0 ? KeyspaceWalk.Part(database: database, table: table(database)) : nil
+        }
+        state.pointee.walk = KeyspaceWalk(visitor: visitor, parts: parts, numbers: Array(0..<databaseCount))
         state.pointee.isWalking = true
     }
 
@@ -42,52 +59,55 @@ extension Engine {
     public func walk(budget: Int) -> Bool {
         guard let walk = state.pointee.walk else { return false }
         let start = walk.visited
-        for database in 0..<databaseCount {
-            while let cursor = state.pointee.walk?.cursors[database] {
-                // Swapping databases moves tables, not cursors: `finishWalk` has ended both before.
-                let next = table(database).scan(cursor) { visit(database, $0) }
-                state.pointee.walk?.cursors[database] = next == 0 ? nil : next
-                if walkedKeys - start >= budget { return true }
+        while let part = state.pointee.walk?.parts.last {
+            let next = part.table.scan(part.cursor) { visit(part.database, $0) }
+            if next == 0 {
+                state.pointee.walk?.parts.removeLast()
+                if part.isDetached { discardKeyspace(part.table) }
+            } else if let last = state.pointee.walk?.parts.indices.last {
+                state.pointee.walk?.parts[last].cursor = next
             }
+            if walkedKeys - start >= budget { return true }
         }
-        endWalk()
+        state.pointee.walk = nil
+        state.pointee.isWalking = false
         return false
     }
 
-    /// Ends a walk, complete or not. Entries that it has not visited count as visited.
-    public func cancelWalk() {
-        guard isWalking else { return }
-        // All entries must have the same bit when the next walk flips the generation.
-        for database in 0..<databaseCount where state.pointee.walk?.cursors[database] != nil {
-            table(database).forEach { $0.setGeneration(slab.state.pointee.generation) }
+    /// Gives the walk up: nothing more is visited. `walk` must still be called until it says that it is complete.
+    public func cancelWalk() { state.pointee.walk?.visitor = nil }
+
+    /// Takes the table of a database that is being flushed: the walk may still need it, else it can be freed.
+    func detach(_ table: Table) {
+        if let index = state.pointee.walk?.parts.firstIndex(where: { $0.table.state == table.state }) {
+            state.pointee.walk?.parts[index].isDetached = true
+        } else {
+            discardKeyspace(table)
         }
-        endWalk()
     }
 
-    private func endWalk() {
-        state.pointee.walk = nil
-        state.pointee.isWalking = false
+    private func discardKeyspace(_ table: Table) {
+        discard(.table(table, position: 0, isKeyspace: true), objects: table.count)
     }
 
-    /// Visits what is left of a database at once, before it is flushed or swapped.
-    func finishWalk(_ database: Int) {
-        guard isWalking, state.pointee.walk?.cursors[database] != nil else { return }
-        table(database).forEach { visit(database, $0) }
-        state.pointee.walk?.cursors[database] = nil
+    /// Visits an entry, found in the table that is the one of `database` today, before it may change.
+    @inline(never) private func visitFirst(_ database: Int, _ entry: Entry) {
+        if let number = state.pointee.walk?.numbers[database] { visit(number, entry) }
     }
 
-    @inline(never) func visit(_ database: Int, _ entry: Entry) {
+    /// - Parameter database: the number that its database had when the walk began.
+    private func visit(_ database: Int, _ entry: Entry) {
         let generation = slab.state.pointee.generation
         guard entry.header & Entry.generation != generation else { return }
         entry.setGeneration(generation)
         state.pointee.walk?.visited += 1
-        state.pointee.walk?.visitor.visit(KeyView(entry: entry, database: database))
+        state.pointee.walk?.visitor?.visit(KeyView(entry: entry, database: database))
     }
 
     /// Finds the slot of a key for whatever may happen to it: all look-ups in the keyspace come through here.
     @inline(__always) func locate(_ database: Int, _ key: ByteView, _ hash: UInt64) -> Slot? {
         let slot = table(database).find(key, hash)
-        if state.pointee.isWalking, let slot { visit(database, Table.entry(slot)) }
+        if state.pointee.isWalking, let slot { visitFirst(database, Table.entry(slot)) }
         return slot
     }
 }

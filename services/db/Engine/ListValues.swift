@@ -15,7 +15,10 @@ public struct ListLoader {
 extension Engine {
     @inline(__always) var listLimits: ListLimits { ListLimits(setting: state.pointee.settings.listMaxCompactSize) }
 
-    func destroyList(_ entry: Entry) { entry.list.destroy(slab) }
+    func destroyList(_ list: ListValue) {
+        if list.nodeCount > Reclaimer.threshold { return discard(.list(list), objects: 1) }
+        list.destroy(slab)
+    }
 
     /// Stores a copy of a list under `key`, which must be free.
     func duplicateList(_ source: Entry, to database: Int, key: ByteView, expiry: Int64?) {
@@ -66,5 +69,5 @@ extension Engine {
         insertList(database, key, hash(key), loader.list, expiry: expiry)
     }
 
-    public func loadListAbandon(_ loader: ListLoader) { loader.list.destroy(slab) }
+    public func loadListAbandon(_ loader: ListLoader) { destroyList(loader.list) }
 }

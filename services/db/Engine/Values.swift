@@ -2,24 +2,43 @@
 import ByteStorage
 
 extension Engine {
-    /// Frees what the entry points to. The entry's own block stays.
+    /// Frees what the entry points to, a large value later (`Reclaimer`). The entry's own block stays.
     @inline(never) func destroyValue(_ entry: Entry) {
         switch entry.kind {
         case .inlineString: break
-        case .blobString: entry.blob.destroy(slab)
-        case .list: destroyList(entry)
+        case .blobString:
+            if entry.blob.capacity > Reclaimer.blobPiece { return discard(.blob(entry.blob, released: 0), objects: 1) }
+            entry.blob.destroy(slab)
+        case .list: destroyList(entry.list)
         case .set, .sortedSet, .hash: destroyCollection(entry.kind, entry.word)
         }
     }
 
     /// Frees a collection that is under no key.
     func destroyCollection(_ kind: EntryKind, _ word: UInt) {
+        if collectionEncoding(word) == .indexed, discardIndexed(kind, word) { return }
         switch kind {
         case .hash: HashValue(word: word).destroy(self)
         case .set: SetValue(word: word).destroy(self)
         case .sortedSet: SortedSetValue(word: word).destroy(self)
         case .inlineString, .blobString, .list: break
         }
+    }
+
+    /// Leaves a collection to the reclaimer when it is large.
+    private func discardIndexed(_ kind: EntryKind, _ word: UInt) -> Bool {
+        guard kind == .sortedSet else {
+            let table = Table(word: word)
+            guard table.count > Reclaimer.threshold else { return false }
+            discard(.table(table, position: 0, isKeyspace: false), objects: 1)
+            return true
+        }
+        let sortedSet = SortedSetValue(word: word)
+        guard sortedSet.count > Reclaimer.threshold else { return false }
+        let (order, table) = sortedSet.dismantle(self)
+        discard(.nodes([order]), objects: 0)
+        discard(.table(table, position: 0, isKeyspace: false), objects: 1)
+        return true
     }
 
     /// The name that TYPE and SCAN TYPE use.

@@ -41,6 +41,18 @@ extension Server {
         isMoreEvictionDue = !isWithin && engine.state.pointee.statistics.evictedKeys > before
     }
 
+    /// Frees a portion of what was deleted: as long as the commands of this turn took, so that deleting cannot outrun it, and
+    /// a little at least.
+    func reclaimInTurn() {
+        guard engine.isReclaiming else { return }
+        let start = CommandTimings.now()
+        let share = max(reclaimClock.map { start &- $0 } ?? 0, Server.leastReclaimNanoseconds)
+        while engine.reclaim(budget: 256), CommandTimings.now() &- start < share {}
+        reclaimClock = nil
+    }
+
+    private static let leastReclaimNanoseconds: UInt64 = 200_000
+
     private static let evictionsPerTurn = 1000
 
     /// Keys evicted at most before one command.

@@ -71,6 +71,8 @@ public final class Server {
     var retired: [Client] = []
     var isMoreExpiryDue = false
     var isMoreEvictionDue = false
+    /// When the commands of this turn began, nanoseconds; nil when nothing waited to be freed then.
+    var reclaimClock: UInt64?
     var isExecutingTransaction = false
     /// Where in its client's input the running command starts.
     var currentCommandStart = 0
@@ -274,6 +276,7 @@ extension Server: ReactorHandler {
     public func process(_ ready: UnsafeBufferPointer<Connection>) {
         // The last snapshot is written and the log closed: what comes now would be lost.
         if persistence.isEnded { return }
+        if engine.isReclaiming { reclaimClock = CommandTimings.now() }
         processClients(ready)
         for connection in ready where connection.isOpen && connection.tag >= ConnectionTag.http {
             if connection.tag == ConnectionTag.http { answerHTTP(connection) } else { primaryLinkReceived(connection) }
@@ -314,12 +317,14 @@ extension Server: ReactorHandler {
         if !engine.state.pointee.events.isEmpty { serveEvents() }
         drainStream()
         walks.turn()
+        reclaimInTurn()
         acknowledgeIfNeeded()
         destroyRetired()
     }
 
     private func endLoadingTurn() {
         if !engine.state.pointee.events.isEmpty { serveEvents() }
+        reclaimInTurn()
         destroyRetired()
     }
 
@@ -332,7 +337,7 @@ extension Server: ReactorHandler {
     static let expiryBudget = 2000
 
     public func idleMilliseconds() -> Int64? {
-        if isMoreExpiryDue || isMoreEvictionDue || walks.wantsTurn { return 0 }
+        if isMoreExpiryDue || isMoreEvictionDue || walks.wantsTurn || engine.isReclaiming { return 0 }
         if pause != nil || persistence.logFailure != nil { return nil }
         return engine.nextExpiryCheck.map { max(0, $0 - reactor.now) }
     }

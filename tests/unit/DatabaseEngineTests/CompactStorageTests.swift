@@ -46,7 +46,9 @@ struct CompactStorageTests {
             position = list.next(position)
         }
         #expect(position == list.end)
-        #expect(slab.state.pointee.allocatedBytes == SlabAllocator.rounded(list.blockBytes))
+        // A medium block wastes an eighth at most.
+        let allocated = slab.state.pointee.allocatedBytes
+        #expect(allocated >= list.blockBytes && allocated <= SlabAllocator.rounded(list.blockBytes) * 9 / 8)
         list.destroy(slab)
         #expect(slab.state.pointee.allocatedBytes == 0)
     }

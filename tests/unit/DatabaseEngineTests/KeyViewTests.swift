@@ -62,6 +62,55 @@ struct KeyViewTests {
         #expect(copy("PTTL text") == ":5000")
     }
 
+    @Test("A walk goes on over databases that were flushed or swapped, under the numbers of its beginning")
+    func flushAndSwap() {
+        let run = CommandRunner()
+        for number in 0..<100 { run("SET zero\(number) 0 PX 5000") }
+        run.database = 1
+        for number in 0..<100 { run("SET one\(number) 1") }
+        run.database = 0
+        let copy = CommandRunner(seed: 2)
+        let copier = Copier(copy.engine)
+        run.engine.beginWalk(copier)
+        _ = run.engine.walk(budget: 20)
+        run("SWAPDB 0 1")
+        run("SET one5 changed")
+        run.database = 1
+        run("FLUSHDB")
+        run("SET zero5 changed")
+        run.database = 2
+        run("SWAPDB 1 2")
+        while run.engine.walk(budget: 20) { run.engine.reclaim(budget: 5) }
+        #expect(copier.keys.count == 200)
+        copy.database = 0
+        #expect(copy("DBSIZE") == ":100")
+        #expect(copy("GET zero5") == "0" && copy("PTTL zero5") == ":5000")
+        copy.database = 1
+        #expect(copy("DBSIZE") == ":100")
+        #expect(copy("GET one5") == "1")
+        while run.engine.reclaim(budget: 5) {}
+        #expect(run.engine.reclaimedObjects == 100)
+        #expect(run("GET zero5") == "changed")
+    }
+
+    @Test("A walk that was given up shows nothing more, and the next one shows everything")
+    func givenUp() {
+        let run = CommandRunner()
+        for number in 0..<100 { run("SET key\(number) v") }
+        let first = Copier(CommandRunner(seed: 2).engine)
+        run.engine.beginWalk(first)
+        _ = run.engine.walk(budget: 20)
+        let seen = first.keys.count
+        run.engine.cancelWalk()
+        run("SET key5 other")
+        while run.engine.walk(budget: 20) {}
+        #expect(first.keys.count == seen && seen < 100)
+        let second = Copier(CommandRunner(seed: 3).engine)
+        run.engine.beginWalk(second)
+        while run.engine.walk(budget: 20) {}
+        #expect(Set(second.keys).count == 100 && second.keys.count == 100)
+    }
+
     @Test("A walk sees the members of its beginning, whatever commands do meanwhile")
     func pointInTime() {
         let run = CommandRunner()

@@ -50,6 +50,7 @@ struct SetTests {
         check(run, models)
         for key in keys { run("SPOP \(key) 10000") }
         #expect(run("DBSIZE") == ":0")
+        while run.engine.reclaim(budget: 1000) {}
         #expect(run.engine.slab.state.pointee.allocatedBytes == 0)
     }
 

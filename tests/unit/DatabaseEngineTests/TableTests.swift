@@ -172,35 +172,3 @@ struct TableTests {
         checked.checkAgainstModel()
     }
 }
-
-@Suite("SlabAllocator")
-struct SlabAllocatorTests {
-    @Test("Blocks of all sizes never overlap, and freed ones are used again")
-    func blocks() {
-        let slab = SlabAllocator()
-        var random = RandomGenerator(seed: 1)
-        var live: [(UnsafeMutableRawPointer, Int, UInt8)] = []
-        for round in 0..<20_000 {
-            if live.count < 500 || random.below(2) == 0 {
-                let count = random.below(10) == 0 ? 1 + random.below(3000) : 1 + random.below(512)
-                let block = slab.allocate(count)
-                let mark = UInt8(truncatingIfNeeded: round)
-                block.initializeMemory(as: UInt8.self, repeating: mark, count: count)
-                live.append((block, count, mark))
-            } else {
-                let (block, count, mark) = live.remove(at: random.below(live.count))
-                let bytes = UnsafeRawBufferPointer(start: block, count: count)
-                #expect(bytes.allSatisfy { $0 == mark })
-                slab.free(block, count)
-            }
-        }
-        let used = live.reduce(0) { $0 + SlabAllocator.rounded($1.1) }
-        #expect(slab.state.pointee.allocatedBytes == used)
-        for (block, count, _) in live { slab.free(block, count) }
-        #expect(slab.state.pointee.allocatedBytes == 0)
-        // Steady state: what is freed is used again, no new page.
-        let reserved = slab.state.pointee.reservedBytes
-        for _ in 0..<100 { slab.free(slab.allocate(64), 64) }
-        #expect(slab.state.pointee.reservedBytes == reserved)
-    }
-}

@@ -154,15 +154,9 @@ extension Engine {
     /// Deletes everything in `database` and returns how many keys that were.
     @discardableResult
     public func flush(_ database: Int, isCommand: Bool = false) -> Int {
-        finishWalk(database)
-        let table = table(database)
-        let count = table.count
+        let count = keyCount(database)
         guard count > 0 else { return 0 }
-        table.forEach { entry in
-            if entry.kind != .inlineString { destroyValue(entry) }
-            entry.freeBlock(slab)
-        }
-        table.destroy()
+        detach(table(database))
         timers(database).destroy()
         state.pointee.databases[database] = Database(
             table: Table(hash: state.pointee.hash, slab: slab, buckets: 16), timers: TimerWheel(now: now))
@@ -195,8 +189,7 @@ extension Engine {
         guard range.contains(first), range.contains(second) else {
             return c.reply.error("ERR DB index is out of range")
         }
-        finishWalk(Int(first))
-        finishWalk(Int(second))
+        state.pointee.walk?.numbers.swapAt(Int(first), Int(second))
         let databases = state.pointee.databases
         (databases[Int(first)], databases[Int(second)]) = (databases[Int(second)], databases[Int(first)])
         state.pointee.dirty += 1

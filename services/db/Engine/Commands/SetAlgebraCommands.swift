@@ -119,7 +119,7 @@ extension Engine {
         let union = unite(present)
         c.reply.set(union.count)
         union.forEach { c.reply.bulk($0) }
-        union.destroy(self)
+        destroyCollection(.set, union.word)
     }
 
     private func unite(_ sets: [SetValue]) -> SetValue {

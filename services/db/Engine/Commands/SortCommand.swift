@@ -210,7 +210,7 @@ extension Engine {
             if element.count > ListNode.largestElement { isTooLong = true }
             if !isTooLong { list.push(slab, limits, element, .tail) }
         }
-        if isTooLong || list.count == 0 { list.destroy(slab) }
+        if isTooLong || list.count == 0 { destroyList(list) }
         if isTooLong { return c.reply.error(ErrorText.stringTooLong) }
         let count = items.count * max(1, request.results.count)
         let wasThere = deleteKey(c.database, target)

@@ -188,7 +188,7 @@ extension Engine {
         let result = combine(operation, query)
         replyScoredHeader(c, result.count, query.withScores)
         result.forEach { replyScored(c, $0, $1, query.withScores) }
-        result.destroy(self)
+        destroyCollection(.sortedSet, result.word)
     }
 
     func zcombineAndStore(_ c: Invocation, _ operation: ScoredOperation, _ name: StaticString) {

@@ -84,7 +84,7 @@ extension Engine {
         var result = SortedSetValue.make(self)
         if let entry = findToRead(c.database, c[2], hash(c[2])) {
             guard entry.kind == .sortedSet else {
-                result.destroy(self)
+                destroyCollection(.sortedSet, result.word)
                 return c.wrongType()
             }
             let value = SortedSetValue(word: entry.word)

@@ -200,10 +200,10 @@ struct CompactList {
     }
 }
 
-/// Block sizes for structures that grow a little at a time and do not store their capacity: steps of 8 bytes in the
-/// slab's range, where a move is cheap, and of an eighth to a sixteenth of the size beyond.
+/// Block sizes for structures that grow a little at a time and do not store their capacity: steps of 8 bytes up to
+/// half a kilobyte, where a move is cheap, and of an eighth to a sixteenth of the size beyond.
 @inline(__always) func steppedSize(_ bytes: Int) -> Int {
-    if bytes <= SlabAllocator.largestSlab { return SlabAllocator.rounded(bytes) }
+    if bytes <= 512 { return SlabAllocator.rounded(bytes) }
     let step = 1 &<< (60 &- bytes.leadingZeroBitCount)
     return (bytes &+ step &- 1) & ~(step &- 1)
 }

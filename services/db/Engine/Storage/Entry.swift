@@ -155,6 +155,7 @@ import CLinux
 struct Blob {
     let base: UnsafeMutableRawPointer
     static let headerBytes = 16
+    static let smallestCapacity = 512
 
     @inline(__always) init(_ base: UnsafeMutableRawPointer) { self.base = base }
 
@@ -167,7 +168,7 @@ struct Blob {
     var view: ByteView { ByteView(bytes, count) }
 
     static func make(_ slab: SlabAllocator, count: Int, capacity: Int) -> Blob {
-        let size = max(capacity, SlabAllocator.largestSlab)
+        let size = max(capacity, Blob.smallestCapacity)
         let base = slab.allocate(headerBytes + size)
         base.storeBytes(of: count, as: Int.self)
         base.storeBytes(of: size, toByteOffset: 8, as: Int.self)

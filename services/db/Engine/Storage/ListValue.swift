@@ -55,12 +55,22 @@ struct ListValue {
     }
 
     func destroy(_ slab: SlabAllocator) {
-        var node = head
-        while let current = node {
-            node = current.next
-            current.destroy(slab)
+        var budget = Int.max
+        _ = destroyNodes(slab, budget: &budget)
+    }
+
+    /// Frees up to `budget` nodes of a list that nobody uses any more, and with the last one the list.
+    ///
+    /// - Returns: whether all is freed.
+    func destroyNodes(_ slab: SlabAllocator, budget: inout Int) -> Bool {
+        while let node = head {
+            guard budget > 0 else { return false }
+            budget -= 1
+            head = node.next
+            node.destroy(slab)
         }
         slab.free(base, ListValue.headerBytes)
+        return true
     }
 
     /// A list with the same elements, in blocks without free room.

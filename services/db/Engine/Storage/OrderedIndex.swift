@@ -46,6 +46,28 @@ struct OrderedIndex {
         slab.free(node.base, Node.bytes)
     }
 
+    /// A node that nothing points to any more, with all below it.
+    struct Subtree {
+        let node: UnsafeMutableRawPointer
+        let height: Int
+    }
+
+    var whole: Subtree { Subtree(node: state.pointee.root, height: state.pointee.height) }
+
+    /// Frees up to `budget` nodes of the subtrees, the entries not; takes them off the list and from the budget.
+    static func free(_ slab: SlabAllocator, _ subtrees: inout [Subtree], budget: inout Int) {
+        while budget > 0, let subtree = subtrees.popLast() {
+            let node = Node(subtree.node, subtree.height)
+            if subtree.height > 0 {
+                for index in 0..<node.count {
+                    subtrees.append(Subtree(node: node.child(index), height: subtree.height - 1))
+                }
+            }
+            slab.free(node.base, Node.bytes)
+            budget -= 1
+        }
+    }
+
     /// Frees the nodes, not the entries.
     func destroy() { destroy(Node(state.pointee.root, state.pointee.height), state.pointee.height) }
 

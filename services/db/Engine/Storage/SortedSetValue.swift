@@ -229,6 +229,13 @@ struct SortedSetValue {
         engine.slab.free(collectionBlock(word), MemoryLayout<Indexed>.size)
     }
 
+    /// Frees the block of an indexed sorted set and hands its parts over.
+    func dismantle(_ engine: Engine) -> (order: OrderedIndex.Subtree, table: Table) {
+        let parts = (order.whole, table)
+        engine.slab.free(collectionBlock(word), MemoryLayout<Indexed>.size)
+        return parts
+    }
+
     func memoryUsage(samples: Int) -> Int {
         if isCompact { return list.blockBytes }
         return MemoryLayout<Indexed>.size + order.nodeBytes + table.memoryUsage(samples: samples)

@@ -291,6 +291,34 @@ struct Table {
         state.pointee.rehashIndex = .max
     }
 
+    // MARK: Taking apart
+
+    /// The buckets of both arrays that may hold entries, for `takeBucket`.
+    var bucketPositions: UInt {
+        state.pointee.current.mask + 1 + (isRehashing ? state.pointee.old.mask + 1 - state.pointee.rehashIndex : 0)
+    }
+
+    /// Hands out the entries of one bucket of a table that nobody uses any more; positions must be taken in order.
+    ///
+    /// - Returns: how many entries that were.
+    func takeBucket(_ position: UInt, _ body: (Entry) -> Void) -> Int {
+        let isOld = position > state.pointee.current.mask
+        let buckets = isOld ? state.pointee.old : state.pointee.current
+        let index = isOld ? position - state.pointee.current.mask - 1 + state.pointee.rehashIndex : position
+        if index < buckets.mask { forEachSlot(buckets.bucket(index + 1)) { cl_prefetch(Table.entry($0).base) } }
+        var taken = 0
+        forEachSlot(buckets.bucket(index)) { slot in
+            body(Table.entry(slot))
+            taken += 1
+        }
+        // Large arrays go back in pieces: unmapping them at once stalls.
+        let done = Int(index + 1) << 6
+        if buckets.bytes >= Table.mappedBytes, done & (Table.mappedBytes - 1) == 0 {
+            madvise(buckets.base + (done - Table.mappedBytes), Table.mappedBytes, MADV_DONTNEED)
+        }
+        return taken
+    }
+
     // MARK: Walks
 
     /// Calls `body` with every entry. The table must not change meanwhile.

@@ -164,6 +164,7 @@ extension Server {
     }
 
     func resetStatistics() {
+        engine.resetReclaimedObjects()
         statistics = ServerStatistics()
         engine.state.pointee.statistics = EngineStatistics()
         timings.reset()

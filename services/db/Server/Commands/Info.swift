@@ -125,7 +125,8 @@ extension Server {
             ("maxmemory_human", Server.human(limit)),
             ("maxmemory_policy", settings.engine.maxMemoryPolicy.rawValue),
             ("mem_fragmentation_ratio", Server.ratio(resident, used)), ("mem_allocator", "dssm-slab"),
-            ("lazyfree_pending_objects", "0"), ("lazyfreed_objects", "0"), ("active_defrag_running", "0"),
+            ("lazyfree_pending_objects", "\(engine.objectsToReclaim)"),
+            ("lazyfreed_objects", "\(engine.reclaimedObjects)"), ("active_defrag_running", "0"),
         ]
     }
 

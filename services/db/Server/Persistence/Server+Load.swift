@@ -227,7 +227,7 @@ extension Server {
     private func abandonWalks() -> String? {
         persistence.save?.abandon("DEBUG replaces the data")
         persistence.rewrite?.abandon("DEBUG replaces the data")
-        return !engine.isWalking ? nil : "a full synchronization is in progress"
+        return !walks.isWalking ? nil : "a full synchronization is in progress"
     }
 
     private func replaceData(_ body: () throws(PersistenceError) -> Void) -> String? {

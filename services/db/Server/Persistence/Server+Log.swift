@@ -147,7 +147,7 @@ extension Server {
         guard persistence.log != nil || persistence.rewrite != nil else {
             return c.reply.error("ERR The append only file is off: CONFIG SET appendonly yes writes a new one")
         }
-        let isOtherActive = engine.isWalking || persistence.save != nil
+        let isOtherActive = walks.isWalking || persistence.save != nil
         if persistence.rewrite == nil { startRewrite(startsLog: false) }
         c.reply.simple("Background append only file rewriting \(isOtherActive ? "scheduled" : "started")")
     }
@@ -247,7 +247,7 @@ extension Server {
             return startRewrite(startsLog: false)
         }
         guard settings.autoRewritePercentage > 0, statistics.currentBytes > Int64(settings.autoRewriteMinBytes),
-            !engine.isWalking
+            !walks.isWalking
         else { return }
         let base = max(1, statistics.baseBytes)
         let growth = Double(statistics.currentBytes - base) * 100 / Double(base)

@@ -47,7 +47,7 @@ extension Server {
     func save(_ c: CommandContext) {
         if let problem = lockDirectory(settings.directory) { return c.reply.error("ERR \(problem)") }
         if persistence.save != nil { return c.reply.error("ERR Background save already in progress") }
-        if engine.isWalking {
+        if walks.isWalking {
             guard let job = walks.running as? FileWalkJob, walks.finishNow(waitForRoom: { job.waitForRoom(until: nil) })
             else {
                 return c.reply.error("ERR A full synchronization is in progress: can't SAVE right now")
@@ -67,7 +67,7 @@ extension Server {
         if let job = persistence.save, !walks.isWaiting(job) {
             return c.reply.error("ERR Background save already in progress")
         }
-        let isOtherActive = persistence.rewrite != nil || engine.isWalking
+        let isOtherActive = persistence.rewrite != nil || walks.isWalking
         if isOtherActive, !isSchedule {
             return c.reply.error(
                 "ERR Another child process is active (AOF?): can't BGSAVE right now. Use BGSAVE SCHEDULE in order to schedule a BGSAVE whenever possible."
@@ -135,7 +135,7 @@ extension Server {
             {
                 return
             }
-            guard !engine.isWalking else { return }
+            guard !walks.isWalking else { return }
             log.notice("save-rule", "\(rule.changes) changes in \(rule.seconds) seconds. Saving...")
             return startSave()
         }

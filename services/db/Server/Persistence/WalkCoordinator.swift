@@ -68,13 +68,16 @@ final class WalkCoordinator {
         queue.append(job)
     }
 
+    /// Whether a job walks.
+    var isWalking: Bool { running != nil }
+
     /// Whether a job of this kind walks or waits for it.
     func has(_ kind: WalkKind) -> Bool { running?.kind == kind || queue.contains { $0.kind == kind } }
 
     /// Whether the job waits for another one, rather than for the end of this turn.
     func isWaiting(_ job: WalkJob) -> Bool {
         guard let index = queue.firstIndex(where: { $0 === job }) else { return false }
-        return index > 0 || server.engine.isWalking
+        return index > 0 || isWalking
     }
 
     /// 0 to 1; nil when nothing walks.
@@ -98,12 +101,12 @@ final class WalkCoordinator {
     /// Whether the loop should not sleep.
     var wantsTurn: Bool {
         if let running { return running.hasRoom() }
-        return !queue.isEmpty && !server.engine.isWalking
+        return !queue.isEmpty || server.engine.isWalking
     }
 
     /// The part of the turn's end that is for walks. The stream must have been drained.
     func turn() {
-        if running == nil, queue.isEmpty { return }
+        guard wantsTurn || running != nil else { return }
         if let running {
             running.ship()
             guard running.hasRoom(), isDue() else { return }
@@ -121,8 +124,11 @@ final class WalkCoordinator {
 
     /// Begins the first job of the queue that can run.
     private func beginNext() -> Bool {
-        // A walk that somebody else has begun: wait for its end.
-        if server.engine.isWalking { return false }
+        // A walk that was given up comes to its end first.
+        if server.engine.isWalking {
+            if isDue() { slice() }
+            return false
+        }
         while !queue.isEmpty {
             if begin(queue.removeFirst()) { return true }
         }
@@ -140,7 +146,6 @@ final class WalkCoordinator {
     }
 
     private func slice() {
-        guard let job = running else { return }
         let start = CommandTimings.now()
         let goesOn = server.engine.walk(budget: budget)
         let end = CommandTimings.now()
@@ -150,6 +155,7 @@ final class WalkCoordinator {
         let fitting = Double(budget) * Double(WalkCoordinator.sliceNanoseconds) / Double(elapsed)
         let target = Int(min(fitting, Double(WalkCoordinator.largestBudget)))
         budget = max((budget + target) / 2, WalkCoordinator.smallestBudget)
+        guard let job = running else { return }
         if goesOn { return job.ship() }
         running = nil
         job.completed()
@@ -160,7 +166,8 @@ final class WalkCoordinator {
     /// - Parameter waitForRoom: blocks until the job has room, and returns false to give up.
     /// - Returns: whether the walk was completed.
     func runNow(_ job: WalkJob, waitForRoom: () -> Bool) -> Bool {
-        precondition(!server.engine.isWalking, "one walk at a time")
+        precondition(!isWalking, "one walk at a time")
+        while server.engine.isWalking { _ = server.engine.walk(budget: WalkCoordinator.largestBudget) }
         queue.removeAll { $0 === job }
         guard begin(job) else { return false }
         return finishNow(waitForRoom: waitForRoom)
