@@ -114,6 +114,16 @@ extension Engine {
         }
     }
 
+    /// Frees a collection that was begun and will not be finished.
+    public func abandonLoading(_ builder: CollectionBuilder) {
+        switch builder.value {
+        case .list(let loader): loadListAbandon(loader)
+        case .hash(let value): destroyCollection(.hash, value.word)
+        case .set(let value): destroyCollection(.set, value.word)
+        case .sortedSet(let value): destroyCollection(.sortedSet, value.word)
+        }
+    }
+
     /// Stores a loaded string, replacing what is there.
     public func load(_ database: Int, _ key: ByteView, string: ByteView, expiry: Int64?) {
         setString(database, key, hash(key), string, expiry: expiry)

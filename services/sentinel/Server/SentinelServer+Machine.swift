@@ -185,10 +185,8 @@ extension SentinelServer {
     // MARK: Names
 
     private func resolve(_ host: String) {
-        guard resolverQueue.backlog < 100 else { return }
-        resolverQueue.submit { [reactor, box = WeakServer(self)] in
-            let found = try? SocketAddress.resolve(host, 0).get().first?.hostText
-            reactor.post { box.server?.handle(.resolved(host: host, address: found)) }
+        reactor.resolve(host, 0) { [weak self] answer in
+            self?.handle(.resolved(host: host, address: try? answer.get().first?.hostText))
         }
     }
 

@@ -79,7 +79,6 @@ public final class SentinelServer {
 
     // Persistence
     let persistenceQueue = WorkQueue(name: "settings")
-    let resolverQueue = WorkQueue(name: "names")
 
     var forwarder: Forwarder
 
@@ -253,14 +252,19 @@ extension SentinelServer: ReactorHandler {
     }
 
     public func outputPending(_ connection: Connection) {
-        guard connection.tag == ConnectionTag.client, connection.pendingOutput > settings.outputBufferLimit else {
-            return
-        }
+        guard connection.tag == ConnectionTag.client, let client = clients[connection.id] else { return }
+        checkOutput(client, connection.pendingOutput)
+    }
+
+    /// Closes a client that does not take what it has asked for.
+    func checkOutput(_ client: SentinelClient, _ bytes: Int) {
+        let limit = OutputLimit(hardBytes: settings.outputBufferLimit)
+        guard client.outputWatch.judge(bytes, limit, now: reactor.monotonicNow) == .exceeded else { return }
         statistics.outputLimitDisconnections += 1
         log.event(
             .warning, "output-limit",
-            "Client \(connection.remoteAddress) closed for overcoming of output buffer limits.")
-        connection.close(.local("output buffer limit"))
+            "Client \(client.connection.remoteAddress) closed for overcoming of output buffer limits.")
+        client.connection.close(.local("output buffer limit"))
     }
 
     public func endTurn() {}

@@ -27,6 +27,7 @@ final class SentinelClient {
     /// Bytes of input without which parsing again would be in vain.
     var needed = 0
 
+    var outputWatch = OutputLimitWatch()
     var slots = ReplySlots()
     var channels: Set<String> = []
     var patterns: Set<String> = []

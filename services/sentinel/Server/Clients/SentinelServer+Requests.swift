@@ -82,7 +82,7 @@ extension SentinelServer {
         if client.stall != nil {
             forwarder.waitingBytes += waiting - client.stalledBytes
             client.stalledBytes = waiting
-            if waiting > Self.stalledInputBytes { client.connection.setReadingPaused(true) }
+            if waiting > Self.stalledInputBytes { client.connection.setReadingPaused(true, endsWithPeer: true) }
         }
     }
 
