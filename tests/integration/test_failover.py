@@ -184,3 +184,25 @@ def test_a_terminated_primary_hands_over_and_loses_nothing(cluster):
     old.start()
     cluster.wait_until_healthy(30)
     assert cluster.primary() == new
+
+
+def test_one_of_our_sentinels_settles_with_two_of_redis(tmp_path):
+    """Failures and an ordered failover: all three agree within seconds each time."""
+    ports = [free_port() for _ in range(6)]
+    cluster = Cluster(str(tmp_path / "cluster"), db_ports=ports[:3], sentinel_ports=ports[3:], stock_sentinels=2,
+                      down_after_milliseconds=2000)
+    cluster.start(seconds=90, fresh=True)
+    try:
+        for leader in [None, cluster.sentinels[2], cluster.sentinels[0]]:
+            old = cluster.primary()
+            if leader is None:
+                old.process.kill()
+            else:
+                eventually(lambda: leader.answer("SENTINEL", "FAILOVER", PRIMARY, timeout=5) == "OK", "the order is taken", 30)
+            new = wait_for_another(cluster, old, seconds=20)
+            if leader is None:
+                old.start()
+            cluster.wait_until_healthy(20)
+            assert cluster.primary() == new
+    finally:
+        cluster.stop()

@@ -86,6 +86,8 @@ public enum Event: Sendable {
     /// The configuration of `Action.persist` with this version is on stable storage.
     case persisted(version: UInt64)
     case persistenceFailed(version: UInt64, reason: String)
+    /// The script of `Action.runScript` has ended; nil: by a signal, or it could not be started.
+    case scriptEnded(UInt64, code: Int32?)
 }
 
 /// What the shell is to do, in order.
@@ -101,6 +103,10 @@ public enum Action: Equatable, Sendable {
     /// before that (a vote's reply, a candidate's request for votes) is held back by the state machine itself.
     case persist(version: UInt64, [SentinelDirective])
     case resolve(host: String)
+    /// Start a program, end it after `limit` milliseconds, report `Event.scriptEnded`.
+    case runScript(UInt64, [String], limit: Milliseconds)
+    /// End the process at once, as a crash would, after logging the text.
+    case crash(String)
     /// Replaces the former timer.
     case setTimer(at: Milliseconds)
 }

@@ -16,6 +16,8 @@ final class MonitoredPrimary {
     /// The db's `write-quorum`; 0 when writes do not wait for replicas, and then a failover does not fence.
     var writeQuorum: Int
     var renamedCommands: [String: String]
+    var notificationScript: String?
+    var reconfigurationScript: String?
 
     // Epochs and vote
     var configEpoch: Epoch
@@ -55,6 +57,8 @@ final class MonitoredPrimary {
         rebootDownAfter = settings.rebootDownAfter
         writeQuorum = settings.writeQuorum
         renamedCommands = settings.renamedCommands
+        notificationScript = settings.notificationScript
+        reconfigurationScript = settings.reconfigurationScript
         configEpoch = settings.configEpoch
         leaderEpoch = settings.leaderEpoch
         primary = Instance(number: number, kind: .primary, endpoint: settings.endpoint, now: now)

@@ -130,6 +130,7 @@ extension SentinelStateMachine {
 
     private func winElection(_ group: MonitoredPrimary) {
         emit(.warning, "+elected-leader", group, group.primary)
+        crashIfSimulated(.crashAfterElection)
         // Fenced replicas could not catch up with a primary that works: there the fence comes after the handover.
         if fencesNeeded(group) > 0, !isHandover(group) {
             enter(group, .fencing)

@@ -226,7 +226,9 @@ extension SentinelStateMachine {
         group.configEpoch = failover.epoch
         group.failedAttempts = 0
         emit(.warning, "+promoted-slave", group, promoted)
+        crashIfSimulated(.crashAfterPromotion)
         emitSwitch(group, to: promoted.endpoint)
+        reconfigureClients(group, to: promoted.endpoint, isLeader: true)
         enter(group, .reconfigureReplicas(promoted))
         // After a handover, and when the old primary has come back in time: every write that it takes now is lost.
         if !group.primary.isSubjectivelyDown, orderReplicaOf(group.primary, promoted), failover.isPlanned {

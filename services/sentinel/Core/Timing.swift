@@ -56,7 +56,14 @@ public struct SentinelTiming: Sendable {
     /// How long an instance must contradict the configuration before it is corrected, unless it is certain to be stale.
     public var correctionDelay: Milliseconds = 8000
 
+    public var scriptRuntime: Milliseconds = 60_000
+    /// Doubles with each attempt.
+    public var scriptRetryDelay: Milliseconds = 30_000
+    public var scriptRetries = 10
+
     /// Limits.
+    public var maximumScripts = 256
+    public var maximumRunningScripts = 4
     public var maximumPendingRequests = 100
     public var maximumReplicas = 1000
     public var maximumSentinels = 1000

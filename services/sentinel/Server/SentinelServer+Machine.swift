@@ -45,6 +45,11 @@ extension SentinelServer {
             case .persist(let version, let directives): persist(version, directives)
             case .resolve(let host): resolve(host)
             case .setTimer(let time): setTimer(time)
+            case .runScript(let id, let words, let limit): runScript(id, words, limit)
+            case .crash(let text):
+                log.event(.warning, "simulated-crash", text)
+                sink.finish()
+                _exit(99)
             }
         }
         forwardingTargetMayHaveChanged()

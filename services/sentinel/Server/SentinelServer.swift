@@ -79,6 +79,7 @@ public final class SentinelServer {
 
     // Persistence
     let persistenceQueue = WorkQueue(name: "settings")
+    private(set) lazy var scriptQueue = WorkQueue(name: "scripts", threads: machine.timing.maximumRunningScripts)
 
     var forwarder: Forwarder
 
@@ -104,6 +105,11 @@ public final class SentinelServer {
     /// - Throws: one line that says what could not be had.
     /// - Parameter catchingSignals: false when the process has other uses for SIGTERM, as tests have.
     public func start(catchingSignals: Bool = true) throws(StartError) {
+        for script in settings.sentinel.primaries.flatMap({ [$0.notificationScript, $0.reconfigurationScript] }) {
+            if let script, access(script, X_OK) != 0 {
+                throw StartError("the script '\(script)' does not exist or is not executable")
+            }
+        }
         if settings.needsTLS { try prepareTLS() }
         try checkFile()
         for host in settings.bindAddresses { try listen(on: host) }

@@ -137,7 +137,12 @@ extension SentinelServer {
 
     // MARK: Sending
 
+    /// WAIT is about the writes of its own connection, and the client's went over a shared one. They have all been answered by
+    /// now, so a write that changes nothing, sent before it, stands for them: a message on a channel of nobody.
+    private static let waitMark = ["PUBLISH", "__dssm__:wait", ""]
+
     private func send(_ client: SentinelClient, _ request: Request, _ kind: ForwardKind, on link: Upstream) {
+        if case .replicasWait = kind, !client.isInTransaction { sendOwn(Self.waitMark, on: link) }
         let output = link.connection.output
         let start = output.count
         if request.raw.isEmpty {

@@ -34,7 +34,7 @@ extension SentinelServer {
         wakeWaitingClients()
     }
 
-    private func sendOwn(_ words: [String], on link: Upstream) {
+    func sendOwn(_ words: [String], on link: Upstream) {
         let writer = ReplyWriter(link.connection.output)
         writer.array(words.count)
         for word in words { writer.bulk(word) }
