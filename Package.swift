@@ -49,6 +49,7 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", path: "shared/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLZ4", path: "shared/CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CYAML", path: "shared/CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
 
         // Foundations.
         library("ByteStorage", path: "shared/ByteStorage", ["CLinux"]),
@@ -56,6 +57,7 @@ let package = Package(
         library("TLS", path: "shared/TLS", ["COpenSSL", "ByteStorage"]),
         library("Compression", path: "shared/Compression", ["CLZ4", "ByteStorage"]),
         library("Configuration", path: "shared/Configuration"),
+        library("YAML", path: "shared/YAML", ["CYAML"]),
         library("Telemetry", path: "shared/Telemetry", [logging]),
         library("Reactor", path: "shared/Reactor", ["CLinux", "ByteStorage", "TLS"]),
 
@@ -100,6 +102,7 @@ let package = Package(
         unitTests("TLS", ["ByteStorage"]),
         unitTests("Compression", ["ByteStorage"]),
         unitTests("Configuration"),
+        unitTests("YAML"),
         unitTests("Telemetry", [logging]),
         unitTests("Reactor", ["ByteStorage", "TLS"]),
         unitTests("DatabaseEngine", ["ByteStorage", "RESP"]),
