@@ -15,6 +15,12 @@ let commonSettings: [SwiftSetting] = [
 
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let asyncHTTPClient: Target.Dependency = .product(name: "AsyncHTTPClient", package: "async-http-client")
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioConcurrencyHelpers: Target.Dependency = .product(name: "NIOConcurrencyHelpers", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 
 func library(_ name: String, path: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
     .target(name: name, dependencies: dependencies, path: path, exclude: exclude, swiftSettings: commonSettings)
@@ -42,6 +48,9 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
     ],
     targets: [
         // C modules: headers and tiny shims only.
@@ -56,9 +65,12 @@ let package = Package(
         library("RESP", path: "shared/RESP", ["ByteStorage"]),
         library("TLS", path: "shared/TLS", ["COpenSSL", "ByteStorage"]),
         library("Compression", path: "shared/Compression", ["CLZ4", "ByteStorage"]),
-        library("Configuration", path: "shared/Configuration"),
+        library("ServerConfiguration", path: "shared/Configuration"),
         library("YAML", path: "shared/YAML", ["CYAML"]),
         library("Telemetry", path: "shared/Telemetry", [logging]),
+        library(
+            "KubernetesAPI", path: "shared/KubernetesAPI",
+            ["YAML", logging, asyncHTTPClient, nioCore, nioHTTP1, nioSSL]),
         library("Reactor", path: "shared/Reactor", ["CLinux", "ByteStorage", "TLS"]),
 
         // db
@@ -72,20 +84,25 @@ let package = Package(
             [
                 "DatabaseEngine", "DatabasePersistence", "DatabaseReplication", "CLinux", "ByteStorage", "RESP",
                 "Reactor",
-                "TLS", "Configuration", "Telemetry", logging,
+                "TLS", "ServerConfiguration", "Telemetry", logging,
             ]),
-        executable("dssm-db", path: "services/db/Main", ["DatabaseServer", "Configuration", "Telemetry"]),
+        executable("dssm-db", path: "services/db/Main", ["DatabaseServer", "ServerConfiguration", "Telemetry"]),
 
         // sentinel
         library("SentinelCore", path: "services/sentinel/Core"),
         library(
             "SentinelServer", path: "services/sentinel/Server",
-            ["SentinelCore", "ByteStorage", "CLinux", "RESP", "Reactor", "TLS", "Configuration", "Telemetry", logging]),
-        executable("dssm-sentinel", path: "services/sentinel/Main", ["SentinelServer", "Configuration", "Telemetry"]),
+            [
+                "SentinelCore", "ByteStorage", "CLinux", "RESP", "Reactor", "TLS", "ServerConfiguration", "Telemetry",
+                logging,
+            ]),
+        executable(
+            "dssm-sentinel", path: "services/sentinel/Main", ["SentinelServer", "ServerConfiguration", "Telemetry"]),
 
         // cert-init
         library(
-            "CertificateIssuing", path: "services/cert-init/CertificateIssuing", ["TLS", "Configuration", "Telemetry"]),
+            "CertificateIssuing", path: "services/cert-init/CertificateIssuing",
+            ["TLS", "ServerConfiguration", "Telemetry"]),
         executable(
             "dssm-cert-init", path: "services/cert-init/Main",
             ["CertificateIssuing", "TLS", "Telemetry", argumentParser]),
@@ -101,8 +118,13 @@ let package = Package(
         unitTests("RESP", ["ByteStorage"]),
         unitTests("TLS", ["ByteStorage"]),
         unitTests("Compression", ["ByteStorage"]),
-        unitTests("Configuration"),
+        unitTests("ServerConfiguration"),
         unitTests("YAML"),
+        .target(
+            name: "KubernetesTestServer",
+            dependencies: ["KubernetesAPI", nioCore, nioPosix, nioHTTP1, nioConcurrencyHelpers],
+            path: "tests/KubernetesTestServer", swiftSettings: commonSettings),
+        unitTests("KubernetesAPI", ["KubernetesTestServer"]),
         unitTests("Telemetry", [logging]),
         unitTests("Reactor", ["ByteStorage", "TLS"]),
         unitTests("DatabaseEngine", ["ByteStorage", "RESP"]),
@@ -112,7 +134,8 @@ let package = Package(
             "DatabaseServer",
             ["ByteStorage", "CLinux", "DatabaseEngine", "DatabaseReplication", "RESP", "Reactor", "Telemetry"]),
         unitTests("SentinelCore"),
-        unitTests("SentinelServer", ["SentinelCore", "ByteStorage", "RESP", "Reactor", "Configuration", "Telemetry"]),
+        unitTests(
+            "SentinelServer", ["SentinelCore", "ByteStorage", "RESP", "Reactor", "ServerConfiguration", "Telemetry"]),
         unitTests("CertificateIssuing", ["TLS"]),
         .testTarget(
             name: "SentinelSimulationTests", dependencies: ["SentinelCore", "TestSupport"], path: "tests/simulation",

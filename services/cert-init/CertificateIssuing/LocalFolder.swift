@@ -1,5 +1,5 @@
-import Configuration
 import Glibc
+import ServerConfiguration
 import TLS
 
 /// The output folder of the local mode: which files it holds, and how they are read and replaced.

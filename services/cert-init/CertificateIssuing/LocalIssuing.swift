@@ -1,4 +1,4 @@
-import Configuration
+import ServerConfiguration
 import TLS
 
 /// One run of the local mode: looks, decides, issues, writes, and says what it did.

@@ -51,6 +51,8 @@ public struct CommandSpec: Sendable {
     public let id: CommandID
     public let arity: Int16
     public let firstKey: Int8
+    /// See `elementArgument`.
+    public let element: Int8
     public let flags: UInt32
 
     @inline(__always) public func accepts(argumentCount: Int) -> Bool {
@@ -124,7 +126,7 @@ public struct CommandTable: @unchecked Sendable {  // The memory is written in `
                     low: low, high: high, length: name.count,
                     shape: CommandShape(
                         id: spec.id, arity: Int16(spec.arity), firstKey: Int8(spec.firstKey),
-                        flags: spec.flags.rawValue))
+                        element: CommandShape.elementArgument(spec.id), flags: spec.flags.rawValue))
             }
         }
     }

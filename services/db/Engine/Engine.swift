@@ -200,9 +200,9 @@ public struct Engine {
     public func expiryCount(_ database: Int) -> Int { timers(database).count }
 
     /// Bytes held by entries, values and tables.
-    public var usedBytes: Int {
+    @inline(__always) public var usedBytes: Int {
         let slab = state.pointee.slab.state
-        return slab.pointee.allocatedBytes + slab.pointee.tableBytes + state.pointee.structureBytes
+        return slab.pointee.allocatedBytes &+ slab.pointee.tableBytes &+ state.pointee.structureBytes
     }
 
     // MARK: Batches: used by the server to hide memory latency over many commands

@@ -2,9 +2,9 @@
 //
 // Exit codes: 0 stopped on request; 1 cannot start (settings, port, certificates, data); 2 the data on disk is damaged;
 // 3 another process uses the data folder.
-import Configuration
 import DatabaseServer
 import Glibc
+import ServerConfiguration
 import Telemetry
 
 let usage = """

@@ -155,13 +155,7 @@ extension Server {
     @inline(never) func runBatch() {
         let count = batchCount
         if count == 0 { return }
-        if count > 1 {
-            var index = 0
-            while index < count {
-                if batch[index].hash != 0 { engine.prefetchEntry(batch[index].client.database, batch[index].hash) }
-                index &+= 1
-            }
-        }
+        if count > 1 { prefetch(count) }
         var index = 0
         while index < count {
             let command = batch[index]
@@ -176,9 +170,34 @@ extension Server {
         arena.reset()
     }
 
+    /// Has everything fetched that the commands of the batch are going to read.
+    @inline(__always) private func prefetch(_ count: Int) {
+        var lookups = 0
+        var index = 0
+        while index < count {
+            let hash = batch[index].hash
+            if hash != 0 {
+                let database = batch[index].client.database
+                engine.prefetchEntry(database, hash)
+                if let element = batch[index].shape?.element, element != 0 {
+                    let number = element > 0 ? Int(element) : batch[index].argumentCount &- 1
+                    if number < batch[index].argumentCount {
+                        (elementLookups + lookups).initialize(
+                            to: ElementLookup(
+                                database: database, hash: hash, element: arena[batch[index].firstArgument &+ number]))
+                        lookups &+= 1
+                    }
+                }
+            }
+            index &+= 1
+        }
+        if lookups > 0 { engine.prefetchElements(elementLookups, count: lookups) }
+    }
+
     @inline(__always) private func execute(_ command: BatchedCommand) {
         let client = command.client
         guard let shape = command.shape, client.flags.isDisjoint(with: .special), !needsLongWay,
+            shortWayBytes == .max || engine.usedBytes <= shortWayBytes,
             shape.accepts(argumentCount: command.argumentCount)
         else { return executeLongWay(command) }
         commandCalls[Int(shape.id.rawValue)] &+= 1

@@ -40,6 +40,7 @@ public final class Server {
     public internal(set) var settings: ServerSettings
     let arena = ArgumentArena()
     let batch: UnsafeMutablePointer<BatchedCommand>
+    let elementLookups: UnsafeMutablePointer<ElementLookup>
     var batchCount = 0
     var requestParser = RequestParser()
     public let log: ServerLog
@@ -107,8 +108,10 @@ public final class Server {
     /// The version of Redis whose commands and replies this server has.
     public static var compatibleVersion: String { redisVersion }
 
-    /// Set when no command may take the short way: loading, paused, monitors, a memory limit, a replica's rules.
+    /// Set when no command may take the short way: loading, paused, monitors, a replica's rules.
     var needsLongWay = false
+    /// Bytes of `engine.usedBytes` above which commands take the long way, which evicts or refuses.
+    var shortWayBytes = Int.max
 
     public init(settings: ServerSettings, log: ServerLog) {
         self.settings = settings
@@ -121,6 +124,7 @@ public final class Server {
         startedAt = Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
         engine = Engine(seed: seed, nowMilliseconds: startedAt, databaseCount: settings.databases)
         batch = .allocate(capacity: Server.batchSize)
+        elementLookups = .allocate(capacity: Server.batchSize)
         commandCalls = .allocate(capacity: CommandID.allCases.count)
         commandCalls.initialize(repeating: 0, count: CommandID.allCases.count)
         timings = CommandTimings()
@@ -152,9 +156,10 @@ public final class Server {
     }
 
     func updateLongWay() {
+        shortWayBytes = settings.engine.maxMemoryBytes > 0 ? settings.engine.maxMemoryBytes : .max
         needsLongWay =
-            isLoading || pause != nil || !monitors.isEmpty || settings.engine.maxMemoryBytes > 0
-            || isSlowlogPrecise || isShuttingDown || isReplicaRole || settings.minReplicasToWrite > 0 || isDiskFailing
+            isLoading || pause != nil || !monitors.isEmpty || isSlowlogPrecise || isShuttingDown || isReplicaRole
+            || settings.minReplicasToWrite > 0 || isDiskFailing
     }
 
     // MARK: Start and end

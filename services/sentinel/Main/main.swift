@@ -2,9 +2,9 @@
 //
 // Exit codes: 0 after SHUTDOWN, SIGTERM or SIGINT; 1 when it cannot start; 2 for a wrong command line or settings file.
 
-import Configuration
 import Glibc
 import SentinelServer
+import ServerConfiguration
 import Telemetry
 
 let usage = """

@@ -2,10 +2,10 @@
 
 import ByteStorage
 import CLinux
-import Configuration
 import RESP
 import Reactor
 import SentinelCore
+import ServerConfiguration
 import Telemetry
 
 /// A connection that the state machine asked for.

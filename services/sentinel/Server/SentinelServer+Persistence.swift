@@ -4,9 +4,9 @@
 // there stays: comments, `port`, `tls-*`, the order. Only `sentinel ...` lines are replaced.
 
 import CLinux
-import Configuration
 import Reactor
 import SentinelCore
+import ServerConfiguration
 import Telemetry
 
 extension SentinelServer {

@@ -6,11 +6,11 @@
 
 import ByteStorage
 import CLinux
-import Configuration
 import Logging
 import RESP
 import Reactor
 import SentinelCore
+import ServerConfiguration
 import TLS
 import Telemetry
 

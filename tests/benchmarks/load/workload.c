@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-const char *const workload_names = "get set setex hset hget hset-large hget-large lpush lpush-lpop zadd mem";
+const char *const workload_names = "get set setex hset hget hset-large hget-large lpush lpush-lpop sadd sadd-large "
+                                   "sadd-srem sismember zadd zadd-large zscore-large mem";
 
 enum {
     RANDOM_REQUESTS = 1 << 18,  // requests that are built for a random workload, and then repeated
@@ -12,6 +13,7 @@ enum {
     SMALL_HASH_FIELDS = 20,
     LARGE_HASH_FIELDS = 1000,
     LIST_LENGTH = 100,
+    SET_MEMBERS = 20,
     SORTED_SET_MEMBERS = 1000,
 };
 
@@ -46,6 +48,11 @@ static uint64_t random_number(uint64_t *state) {  // splitmix64
     return z ^ (z >> 31);
 }
 
+/// Six digits, of which `workload_set_generation` replaces the middle four.
+static void score_argument(writer *w, uint64_t *seed) {
+    argument(w, "%lu", (unsigned long)(100000 + random_number(seed) % 900000));
+}
+
 /// Writes request number `index` for `key`; false if the workload is unknown.
 static bool write_request(writer *w, const workload_options *o, long index, long key, uint64_t *seed) {
     const char *name = o->name;
@@ -73,10 +80,20 @@ static bool write_request(writer *w, const workload_options *o, long index, long
         bool is_push = index % 2 == 0;
         begin(w, is_push ? 3 : 2), argument(w, is_push ? "LPUSH" : "LPOP"), argument(w, "list:%07ld", key / LIST_LENGTH);
         if (is_push) value_argument(w, o->value_bytes, key);
+    } else if (!strcmp(name, "sadd") || !strcmp(name, "sismember") || !strcmp(name, "sadd-srem")) {
+        bool removes = name[4] == '-' && index % 2 == 1;
+        begin(w, 3), argument(w, name[1] == 'i' ? "SISMEMBER" : removes ? "SREM" : "SADD");
+        argument(w, "set:%07ld", key / SET_MEMBERS), argument(w, "member:%04ld", key % SET_MEMBERS);
+    } else if (!strcmp(name, "sadd-large")) {
+        begin(w, 3), argument(w, "SADD"), argument(w, "set"), argument(w, "member:%012ld", key);
+    } else if (!strcmp(name, "zadd-large")) {
+        begin(w, 4), argument(w, "ZADD"), argument(w, "zset");
+        score_argument(w, seed), argument(w, "member:%012ld", key);
+    } else if (!strcmp(name, "zscore-large")) {
+        begin(w, 3), argument(w, "ZSCORE"), argument(w, "zset"), argument(w, "member:%012ld", key);
     } else if (!strcmp(name, "zadd")) {
         begin(w, 4), argument(w, "ZADD"), argument(w, "zset:%07ld", key / SORTED_SET_MEMBERS);
-        argument(w, "%lu", (unsigned long)(random_number(seed) % 1000000));
-        argument(w, "member:%04ld", key % SORTED_SET_MEMBERS);
+        score_argument(w, seed), argument(w, "member:%04ld", key % SORTED_SET_MEMBERS);
     } else {
         return false;
     }
@@ -89,12 +106,12 @@ static void set_expectation(workload *result, const workload_options *o) {
         result->expected_types = "+";
     } else if (!strcmp(o->name, "lpush-lpop")) {
         result->expected_types = ":$";
-    } else if (o->name[1] == 'g' || !strcmp(o->name, "get")) {
+    } else if (o->name[1] == 'g' || !strcmp(o->name, "get") || !strcmp(o->name, "zscore-large")) {
         result->expected_types = "$";
     } else {
         result->expected_types = ":";
     }
-    if (strchr(result->expected_types, '$')) result->expected_bulk_length = o->value_bytes;
+    if (strchr(result->expected_types, '$') && o->name[0] != 'z') result->expected_bulk_length = o->value_bytes;
 }
 
 bool workload_build(workload *result, const workload_options *o) {
@@ -120,17 +137,23 @@ bool workload_build(workload *result, const workload_options *o) {
     }
     result->offsets[result->batches] = (size_t)(w.at - result->bytes);
     set_expectation(result, o);
-    result->is_generational = is_churn;
-    if (is_churn) {
+    bool is_scored = !strncmp(o->name, "zadd", 4) && !o->is_fill;
+    result->is_generational = is_churn || is_scored;
+    result->is_scored = is_scored;
+    if (result->is_generational) {
         result->request_bytes = result->offsets[1] / pipeline;
-        result->generation_offset = (size_t)(strstr(result->bytes, "0000:") - result->bytes);
+        const char *digits = is_scored ? strstr(result->bytes, "$6\r\n") + 5 : strstr(result->bytes, "0000:");
+        result->generation_offset = (size_t)(digits - result->bytes);
     }
     return true;
 }
 
 void workload_set_generation(workload *load, size_t batch, unsigned generation) {
     char digits[8];
+    uint64_t seed = (uint64_t)generation << 32 | batch;
     snprintf(digits, sizeof digits, "%04u", generation % 10000);
-    for (size_t at = load->offsets[batch]; at < load->offsets[batch + 1]; at += load->request_bytes)
+    for (size_t at = load->offsets[batch]; at < load->offsets[batch + 1]; at += load->request_bytes) {
+        if (load->is_scored) snprintf(digits, sizeof digits, "%04u", (unsigned)(random_number(&seed) % 10000));
         memcpy(load->bytes + at + load->generation_offset, digits, 4);
+    }
 }

@@ -21,14 +21,15 @@ typedef struct {
     const char *expected_types; // see reply_scanner
     long expected_bulk_length;
     bool is_generational;       // keys get a new generation number each time round, so that they never repeat
+    bool is_scored;             // instead of the generation, scores get four new random digits each time round
     size_t request_bytes;       // of one request, when is_generational
-    size_t generation_offset;   // of the 4 generation digits in a request
+    size_t generation_offset;   // of the 4 digits to change in a request
 } workload;
 
 /// False: no such workload, or options that it cannot have.
 bool workload_build(workload *result, const workload_options *options);
 
-/// Gives the keys of one batch a new generation.
+/// Gives the keys, or the scores, of one batch a new generation.
 void workload_set_generation(workload *load, size_t batch, unsigned generation);
 
 extern const char *const workload_names;

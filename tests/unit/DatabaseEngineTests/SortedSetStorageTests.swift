@@ -114,6 +114,35 @@ struct SortedSetStorageTests {
         }
     }
 
+    @Test(
+        "Scores that move by little keep the order, whether they pass a neighbour, meet it or stay", arguments: [7, 8])
+    func smallMoves(seed: UInt64) {
+        let checked = CheckedSortedSet(seed: seed)
+        for number in 0..<1000 { checked.put("m\(number)", Double(number * 2)) }
+        for round in 0..<20 {
+            for _ in 0..<200 {
+                let member = "m\(checked.random.below(1000))"
+                // Halves stay between neighbours, even steps meet them, longer ones pass them and leave the leaf.
+                let step = [0.5, -0.5, 1, -1, 2, -2, 5, -5, 100, -100][checked.random.below(seed == 7 ? 10 : 4)]
+                checked.put(member, (checked.model[member] ?? 0) + step)
+            }
+            if round % 5 == 4 { checked.check() } else { checked.value.checkInvariants() }
+        }
+        checked.value.destroy(checked.engine)
+    }
+
+    @Test("Members of one score, over many nodes, are found and moved by their bytes")
+    func equalScores() {
+        let checked = CheckedSortedSet(seed: 9)
+        for number in 0..<2000 { checked.put("m\(number * 7919 % 2000)", 1) }
+        checked.check()
+        for number in stride(from: 0, to: 2000, by: 3) { checked.put("m\(number)", number % 2 == 0 ? 1 : 2) }
+        checked.check()
+        for number in stride(from: 0, to: 2000, by: 2) { #expect(checked.remove("m\(number)")) }
+        checked.check()
+        checked.value.destroy(checked.engine)
+    }
+
     @Test("Ranges taken out at the head, the tail and the middle leave the rest in order")
     func removingRanges() {
         for size in [100, 2000] {

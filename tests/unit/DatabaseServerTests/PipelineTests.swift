@@ -16,6 +16,58 @@ import Testing
         harness.expect(try harness.connect(), "GET a\r\n", gives: "$1\r\n1\r\n")
     }
 
+    @Test("Commands of one batch see what those before them did to the collection: made, emptied, replaced, expired")
+    func collectionsInBatch() throws {
+        let harness = try ServerHarness()
+        let client = try harness.connect()
+        harness.expect(
+            client,
+            "HSET h f 1\r\nHGET h f\r\nHDEL h f\r\nHGET h f\r\nHSET h f 2\r\nDEL h\r\nSADD h f\r\nHGET h f\r\nSISMEMBER h f\r\n"
+                + "SREM h f\r\nZADD h 1 f\r\nZADD h NX CH 2 f g\r\nZSCORE h f\r\nSET h text\r\nZSCORE h f\r\nHSET i f 1\r\n"
+                + "PEXPIRE i 0\r\nHGET i f\r\nSELECT 1\r\nHGET h f\r\nHSET h f other\r\nSELECT 0\r\nGET h\r\n",
+            gives:
+                ":1\r\n$1\r\n1\r\n:1\r\n$-1\r\n:1\r\n:1\r\n:1\r\n-\(wrongType)\r\n:1\r\n:1\r\n:1\r\n-ERR syntax error\r\n"
+                + "$1\r\n1\r\n+OK\r\n-\(wrongType)\r\n:1\r\n:1\r\n$-1\r\n+OK\r\n$-1\r\n:1\r\n+OK\r\n$4\r\ntext\r\n")
+    }
+
+    @Test(
+        "Within one batch, the first command past the memory limit is refused, and every one after it that takes memory"
+    )
+    func memoryLimitInBatch() throws {
+        let harness = try ServerHarness()
+        let limit = harness.server.engine.usedBytes + 20_000
+        harness.server.settings.engine.maxMemoryBytes = limit
+        harness.server.applySettings()
+        let client = try harness.connect()
+        client.send(
+            (0..<40).map { "SET k\($0) \(String(repeating: "x", count: 1000))\r\n" }.joined() + "DBSIZE\r\nGET k39\r\n")
+        let written = 20
+        harness.expect(
+            client,
+            String(repeating: "+OK\r\n", count: written)
+                + String(repeating: "-OOM command not allowed when used memory > 'maxmemory'.\r\n", count: 40 - written)
+                + ":\(written)\r\n$-1\r\n")
+        #expect(harness.server.engine.usedBytes > limit)
+        #expect(harness.server.engine.usedBytes <= limit + 1100)
+    }
+
+    @Test("Within one batch, keys are evicted as soon as the memory limit is passed")
+    func evictionInBatch() throws {
+        let harness = try ServerHarness()
+        let limit = harness.server.engine.usedBytes + 20_000
+        harness.server.settings.engine.maxMemoryBytes = limit
+        harness.server.settings.engine.maxMemoryPolicy = .allKeysRandom
+        harness.server.applySettings()
+        let client = try harness.connect()
+        harness.expect(
+            client, (0..<60).map { "SET k\($0) \(String(repeating: "x", count: 1000))\r\n" }.joined(),
+            gives: String(repeating: "+OK\r\n", count: 60))
+        #expect(harness.server.engine.usedBytes <= limit + 1100)
+        #expect(harness.server.engine.keyCount(0) < 25)
+    }
+
+    private let wrongType = "WRONGTYPE Operation against a key holding the wrong kind of value"
+
     @Test("QUIT ends a pipeline: nothing after it is executed")
     func quit() throws {
         let harness = try ServerHarness()

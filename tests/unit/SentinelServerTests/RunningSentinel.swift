@@ -1,8 +1,8 @@
-import Configuration
 import Foundation
 import RESP
 import Reactor
 import SentinelCore
+import ServerConfiguration
 import Telemetry
 
 @testable import SentinelServer

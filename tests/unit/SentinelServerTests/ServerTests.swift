@@ -1,8 +1,8 @@
 import ByteStorage
-import Configuration
 import Foundation
 import RESP
 import SentinelCore
+import ServerConfiguration
 import Synchronization
 import Testing
 

@@ -3,16 +3,12 @@
 // Leaves hold score and entry address of up to 30 members and are linked both ways; branches hold for each of up to 15
 // children its least key, its address and how many members lie below it, so that insertion, removal, rank, the member
 // at a rank and any bound are found in O(log n), about four nodes for a million members. Members are compared only
-// where scores are equal, so most searches never leave the nodes. Nodes are of one slab class. Rejected: a skip list
-// with spans (a node a member, 40 to 60 bytes each against 20 here, and a cache miss a step).
-//
-// Node layout, bytes: 0 count; 8 previous leaf; 16 next leaf; 24 items. Leaf item: score, entry. Branch item: score and
-// entry of the least key below, child, size.
+// where scores are equal, so most searches never leave the nodes. Nodes are of one slab class (`OrderedNode`). Rejected: a
+// skip list with spans (a node a member, 40 to 60 bytes each against 20 here, and a cache miss a step).
 //
 // Invariants (`checkInvariants`): keys ascend strictly; a branch item's key is its child's first key and its size the
 // number of members below; no node but a lone root leaf is empty; all leaves have the same depth.
 import ByteStorage
-import CLinux
 
 struct OrderedIndex {
     struct State {
@@ -29,21 +25,21 @@ struct OrderedIndex {
     @inline(__always) init(state: UnsafeMutablePointer<State>) { self.state = state }
 
     static func makeState(_ slab: SlabAllocator) -> State {
-        State(root: Node.make(slab, isLeaf: true).base, slab: slab)
+        State(root: OrderedNode.make(slab, isLeaf: true).base, slab: slab)
     }
 
     private var slab: SlabAllocator { state.pointee.slab }
     @inline(__always) var count: Int { state.pointee.count }
-    var nodeBytes: Int { state.pointee.nodeCount * Node.bytes }
+    var nodeBytes: Int { state.pointee.nodeCount * OrderedNode.bytes }
 
-    private func makeNode(isLeaf: Bool) -> Node {
+    private func makeNode(isLeaf: Bool) -> OrderedNode {
         state.pointee.nodeCount += 1
-        return Node.make(slab, isLeaf: isLeaf)
+        return OrderedNode.make(slab, isLeaf: isLeaf)
     }
 
-    private func free(_ node: Node) {
+    private func free(_ node: OrderedNode) {
         state.pointee.nodeCount -= 1
-        slab.free(node.base, Node.bytes)
+        slab.free(node.base, OrderedNode.bytes)
     }
 
     /// A node that nothing points to any more, with all below it.
@@ -57,23 +53,23 @@ struct OrderedIndex {
     /// Frees up to `budget` nodes of the subtrees, the entries not; takes them off the list and from the budget.
     static func free(_ slab: SlabAllocator, _ subtrees: inout [Subtree], budget: inout Int) {
         while budget > 0, let subtree = subtrees.popLast() {
-            let node = Node(subtree.node, subtree.height)
+            let node = OrderedNode(subtree.node, subtree.height)
             if subtree.height > 0 {
                 for index in 0..<node.count {
                     subtrees.append(Subtree(node: node.child(index), height: subtree.height - 1))
                 }
             }
-            slab.free(node.base, Node.bytes)
+            slab.free(node.base, OrderedNode.bytes)
             budget -= 1
         }
     }
 
     /// Frees the nodes, not the entries.
-    func destroy() { destroy(Node(state.pointee.root, state.pointee.height), state.pointee.height) }
+    func destroy() { destroy(OrderedNode(state.pointee.root, state.pointee.height), state.pointee.height) }
 
-    private func destroy(_ node: Node, _ height: Int) {
+    private func destroy(_ node: OrderedNode, _ height: Int) {
         if height > 0 {
-            for index in 0..<node.count { destroy(Node(node.child(index), height - 1), height - 1) }
+            for index in 0..<node.count { destroy(OrderedNode(node.child(index), height - 1), height - 1) }
         }
         free(node)
     }
@@ -83,24 +79,33 @@ struct OrderedIndex {
     /// The number of members from the first on for which `isBefore` is true; it must be true for a prefix only.
     @inline(__always) func prefix(_ isBefore: (Double, Entry) -> Bool) -> Int {
         var height = state.pointee.height
-        var node = Node(state.pointee.root, height)
+        var node = OrderedNode(state.pointee.root, height)
         var total = 0
         while height > 0 {
             let index = max(0, node.partition { isBefore(node.score($0), node.entry($0)) } &- 1)
             for before in 0..<index { total &+= node.size(before) }
             height &-= 1
-            node = Node(node.child(index), height)
+            node = OrderedNode(node.child(index), height)
         }
         return total &+ node.partition { isBefore(node.score($0), node.entry($0)) }
     }
 
     func rank(_ score: Double, _ member: ByteView) -> Int {
-        prefix { Node.isBefore($0, $1, score, member) }
+        var height = state.pointee.height
+        var node = OrderedNode(state.pointee.root, height)
+        var total = 0
+        while height > 0 {
+            let index = node.childIndex(score, member)
+            for before in 0..<index { total &+= node.size(before) }
+            height &-= 1
+            node = OrderedNode(node.child(index), height)
+        }
+        return total &+ node.lowerBound(score, member)
     }
 
     /// A member's place: valid until the index changes.
     struct Cursor {
-        fileprivate var node: Node
+        fileprivate var node: OrderedNode
         fileprivate var index: Int
 
         var score: Double { node.score(index) }
@@ -111,7 +116,7 @@ struct OrderedIndex {
             index &+= 1
             if index < node.count { return true }
             guard let next = node.next else { return false }
-            node = Node(next, 0)
+            node = OrderedNode(next, 0)
             index = 0
             return true
         }
@@ -120,7 +125,7 @@ struct OrderedIndex {
             index &-= 1
             if index >= 0 { return true }
             guard let previous = node.previous else { return false }
-            node = Node(previous, 0)
+            node = OrderedNode(previous, 0)
             index = node.count &- 1
             return true
         }
@@ -131,7 +136,7 @@ struct OrderedIndex {
         precondition(rank >= 0 && rank < count, "a rank beyond the sorted set")
         var rest = rank
         var height = state.pointee.height
-        var node = Node(state.pointee.root, height)
+        var node = OrderedNode(state.pointee.root, height)
         while height > 0 {
             var index = 0
             while rest >= node.size(index) {
@@ -139,7 +144,7 @@ struct OrderedIndex {
                 index &+= 1
             }
             height &-= 1
-            node = Node(node.child(index), height)
+            node = OrderedNode(node.child(index), height)
         }
         return Cursor(node: node, index: rest)
     }
@@ -150,7 +155,7 @@ struct OrderedIndex {
     func insert(_ score: Double, _ entry: Entry) {
         let height = state.pointee.height
         state.pointee.count += 1
-        let left = Node(state.pointee.root, height)
+        let left = OrderedNode(state.pointee.root, height)
         guard let right = insert(left, height, score, entry) else { return }
         let root = makeNode(isLeaf: false)
         root.setItem(0, left)
@@ -161,19 +166,20 @@ struct OrderedIndex {
     }
 
     /// - Returns: the new right neighbour of `node` when it had to be split.
-    private func insert(_ node: Node, _ height: Int, _ score: Double, _ entry: Entry) -> Node? {
-        let member = entry.key
-        let before = node.partition { Node.isBefore(node.score($0), node.entry($0), score, member) }
+    private func insert(_ node: OrderedNode, _ height: Int, _ score: Double, _ entry: Entry) -> OrderedNode? {
         if height == 0 {
-            let (target, index, right) = makeRoom(node, before)
+            let (target, index, right) = makeRoom(node, node.lowerBound(score, entry.key))
             target.setKey(index, score, entry)
             return right
         }
-        let index = max(0, before - 1)
-        let child = Node(node.child(index), height - 1)
-        let split = insert(child, height - 1, score, entry)
+        let index = node.childIndex(score, entry.key)
+        let child = OrderedNode(node.child(index), height - 1)
+        child.prefetch()
+        guard let split = insert(child, height - 1, score, entry) else {
+            node.childChanged(index, child, by: 1)
+            return nil
+        }
         node.setItem(index, child)
-        guard let split else { return nil }
         let (target, place, right) = makeRoom(node, index + 1)
         target.setItem(place, split)
         return right
@@ -182,7 +188,7 @@ struct OrderedIndex {
     /// Makes room for an item at `index`, splitting a full node.
     ///
     /// - Returns: the node and the index of the room, and the new right neighbour if there is one.
-    private func makeRoom(_ node: Node, _ index: Int) -> (Node, Int, Node?) {
+    private func makeRoom(_ node: OrderedNode, _ index: Int) -> (OrderedNode, Int, OrderedNode?) {
         if node.count < node.capacity {
             node.openGap(index)
             return (node, index, nil)
@@ -190,7 +196,7 @@ struct OrderedIndex {
         let right = makeNode(isLeaf: node.isLeaf)
         if node.isLeaf {
             right.link(previous: node.base, next: node.next)
-            if let next = node.next { Node(next, 0).previous = right.base }
+            if let next = node.next { OrderedNode(next, 0).previous = right.base }
             node.next = right.base
         }
         // Appending is the common order (timestamps): leave the left node full then, otherwise halve it.
@@ -207,11 +213,11 @@ struct OrderedIndex {
     }
 
     /// Removes a member that is in the index with that score.
-    func remove(_ score: Double, _ member: ByteView) {
+    func remove(_ score: Double, _ entry: Entry) {
         state.pointee.count -= 1
-        remove(Node(state.pointee.root, state.pointee.height), state.pointee.height, score, member)
+        remove(OrderedNode(state.pointee.root, state.pointee.height), state.pointee.height, score, entry)
         while state.pointee.height > 0 {
-            let root = Node(state.pointee.root, state.pointee.height)
+            let root = OrderedNode(state.pointee.root, state.pointee.height)
             guard root.count == 1 else { return }
             state.pointee.root = root.child(0)
             state.pointee.height -= 1
@@ -219,40 +225,51 @@ struct OrderedIndex {
         }
     }
 
-    private func remove(_ node: Node, _ height: Int, _ score: Double, _ member: ByteView) {
-        if height == 0 {
-            let index = node.partition { Node.isBefore(node.score($0), node.entry($0), score, member) }
-            precondition(
-                index < node.count && node.score(index) == score && node.entry(index).key == member,
-                "a member of the sorted set is not in its index")
-            node.closeGap(index)
-            return
-        }
-        let index = max(
-            0, node.partition { !Node.isBefore(score, member, node.score($0), node.entry($0)) } - 1)
-        let child = Node(node.child(index), height - 1)
-        remove(child, height - 1, score, member)
+    private func remove(_ node: OrderedNode, _ height: Int, _ score: Double, _ entry: Entry) {
+        if height == 0 { return node.closeGap(node.index(of: entry, score)) }
+        let index = node.childIndex(score, entry)
+        let child = OrderedNode(node.child(index), height - 1)
+        remove(child, height - 1, score, entry)
         if child.count == 0 {
             release(child)
             node.closeGap(index)
         } else {
-            node.setItem(index, child)
+            node.childChanged(index, child, by: -1)
             if child.count < child.capacity / 4 && node.count > 1 { rebalance(node, max(0, index - 1), height - 1) }
         }
     }
 
-    private func release(_ node: Node) {
+    /// Changes the score of a member that is in the index with score `old`.
+    func move(_ entry: Entry, from old: Double, to new: Double) {
+        var height = state.pointee.height
+        var node = OrderedNode(state.pointee.root, height)
+        while height > 0 {
+            height &-= 1
+            node = OrderedNode(node.child(node.childIndex(old, entry)), height)
+            node.prefetch()
+        }
+        let index = node.index(of: entry, old)
+        // Counters mostly move by little. Between two neighbours in its leaf the member stays where it is, and no branch
+        // knows it.
+        if index > 0, index &+ 1 < node.count, node.score(index &- 1) < new, new < node.score(index &+ 1) {
+            return node.setKey(index, new, entry)
+        }
+        remove(old, entry)
+        insert(new, entry)
+    }
+
+    private func release(_ node: OrderedNode) {
         if node.isLeaf {
-            if let previous = node.previous { Node(previous, 0).next = node.next }
-            if let next = node.next { Node(next, 0).previous = node.previous }
+            if let previous = node.previous { OrderedNode(previous, 0).next = node.next }
+            if let next = node.next { OrderedNode(next, 0).previous = node.previous }
         }
         free(node)
     }
 
     /// Merges children `index` and `index + 1` of `parent`, or evens them out when they do not fit into one.
-    private func rebalance(_ parent: Node, _ index: Int, _ height: Int) {
-        let left = Node(parent.child(index), height)
-        let right = Node(parent.child(index + 1), height)
+    private func rebalance(_ parent: OrderedNode, _ index: Int, _ height: Int) {
+        let left = OrderedNode(parent.child(index), height)
+        let right = OrderedNode(parent.child(index + 1), height)
         let total = left.count + right.count
         if total <= left.capacity {
             left.take(right, from: 0, count: right.count, at: left.count)
@@ -284,12 +301,12 @@ struct OrderedIndex {
     func checkInvariants() {
         var leaves: [UnsafeMutableRawPointer] = []
         var nodes = 0
-        func check(_ node: Node, _ height: Int, isRoot: Bool) -> Int {
+        func check(_ node: OrderedNode, _ height: Int, isRoot: Bool) -> Int {
             nodes += 1
             precondition(node.count > 0 || isRoot && height == 0, "an empty node")
             for index in 1..<max(1, node.count) {
                 precondition(
-                    Node.isBefore(
+                    OrderedNode.isBefore(
                         node.score(index - 1), node.entry(index - 1), node.score(index), node.entry(index).key),
                     "keys out of order")
             }
@@ -299,7 +316,7 @@ struct OrderedIndex {
             }
             var total = 0
             for index in 0..<node.count {
-                let child = Node(node.child(index), height - 1)
+                let child = OrderedNode(node.child(index), height - 1)
                 precondition(child.entry(0).base == node.entry(index).base, "a branch key is not its child's first")
                 precondition(child.score(0) == node.score(index), "a branch score is not its child's first")
                 let size = check(child, height - 1, isRoot: false)
@@ -308,128 +325,21 @@ struct OrderedIndex {
             }
             return total
         }
-        let total = check(Node(state.pointee.root, state.pointee.height), state.pointee.height, isRoot: true)
+        let total = check(OrderedNode(state.pointee.root, state.pointee.height), state.pointee.height, isRoot: true)
         precondition(total == count, "the index counts \(count), it holds \(total)")
         precondition(nodes == state.pointee.nodeCount, "the nodes are miscounted")
         for (index, leaf) in leaves.enumerated() {
-            precondition(Node(leaf, 0).previous == (index > 0 ? leaves[index - 1] : nil), "a leaf's backward link")
-            precondition(Node(leaf, 0).next == (index + 1 < leaves.count ? leaves[index + 1] : nil), "a leaf's link")
+            precondition(
+                OrderedNode(leaf, 0).previous == (index > 0 ? leaves[index - 1] : nil), "a leaf's backward link")
+            precondition(
+                OrderedNode(leaf, 0).next == (index + 1 < leaves.count ? leaves[index + 1] : nil), "a leaf's link")
             if index > 0 {
-                let last = Node(leaves[index - 1], 0)
+                let last = OrderedNode(leaves[index - 1], 0)
                 precondition(
-                    Node.isBefore(
-                        last.score(last.count - 1), last.entry(last.count - 1), Node(leaf, 0).score(0),
-                        Node(leaf, 0).entry(0).key), "leaves out of order")
+                    OrderedNode.isBefore(
+                        last.score(last.count - 1), last.entry(last.count - 1), OrderedNode(leaf, 0).score(0),
+                        OrderedNode(leaf, 0).entry(0).key), "leaves out of order")
             }
         }
-    }
-}
-
-/// A node of the tree. SAFETY: indexes are below `count`, which never passes `capacity`; both kinds of node are of
-/// `bytes` size; children and entries are alive as long as an item names them.
-private struct Node {
-    let base: UnsafeMutableRawPointer
-    let stride: Int
-
-    static let bytes = 504
-    static let itemsOffset = 24
-
-    @inline(__always) init(_ base: UnsafeMutableRawPointer, _ height: Int) {
-        self.base = base
-        stride = height == 0 ? 16 : 32
-    }
-
-    static func make(_ slab: SlabAllocator, isLeaf: Bool) -> Node {
-        let base = slab.allocate(bytes)
-        memset(base, 0, itemsOffset)
-        return Node(base, isLeaf ? 0 : 1)
-    }
-
-    @inline(__always) var isLeaf: Bool { stride == 16 }
-    @inline(__always) var capacity: Int { isLeaf ? 30 : 15 }
-    @inline(__always) var count: Int {
-        get { base.load(as: Int.self) }
-        nonmutating set { base.storeBytes(of: newValue, as: Int.self) }
-    }
-
-    var previous: UnsafeMutableRawPointer? {
-        get { UnsafeMutableRawPointer(bitPattern: base.load(fromByteOffset: 8, as: UInt.self)) }
-        nonmutating set { base.storeBytes(of: UInt(bitPattern: newValue), toByteOffset: 8, as: UInt.self) }
-    }
-
-    var next: UnsafeMutableRawPointer? {
-        get { UnsafeMutableRawPointer(bitPattern: base.load(fromByteOffset: 16, as: UInt.self)) }
-        nonmutating set { base.storeBytes(of: UInt(bitPattern: newValue), toByteOffset: 16, as: UInt.self) }
-    }
-
-    func link(previous: UnsafeMutableRawPointer?, next: UnsafeMutableRawPointer?) {
-        self.previous = previous
-        self.next = next
-    }
-
-    @inline(__always) private func item(_ index: Int) -> UnsafeMutableRawPointer {
-        base + (Node.itemsOffset &+ index &* stride)
-    }
-
-    @inline(__always) func score(_ index: Int) -> Double { item(index).load(as: Double.self) }
-    @inline(__always) func entry(_ index: Int) -> Entry { Entry(pointer(index, 8)) }
-    @inline(__always) func child(_ index: Int) -> UnsafeMutableRawPointer { pointer(index, 16) }
-    @inline(__always) func size(_ index: Int) -> Int { item(index).load(fromByteOffset: 24, as: Int.self) }
-
-    @inline(__always) private func pointer(_ index: Int, _ offset: Int) -> UnsafeMutableRawPointer {
-        UnsafeMutableRawPointer(bitPattern: item(index).load(fromByteOffset: offset, as: UInt.self)).unsafelyUnwrapped
-    }
-
-    func setKey(_ index: Int, _ score: Double, _ entry: Entry) {
-        item(index).storeBytes(of: score, as: Double.self)
-        item(index).storeBytes(of: UInt(bitPattern: entry.base), toByteOffset: 8, as: UInt.self)
-    }
-
-    /// Makes item `index` describe `child` as it is now.
-    func setItem(_ index: Int, _ child: Node) {
-        setKey(index, child.score(0), child.entry(0))
-        item(index).storeBytes(of: UInt(bitPattern: child.base), toByteOffset: 16, as: UInt.self)
-        var size = child.count
-        if !child.isLeaf {
-            size = 0
-            for index in 0..<child.count { size += child.size(index) }
-        }
-        item(index).storeBytes(of: size, toByteOffset: 24, as: Int.self)
-    }
-
-    func openGap(_ index: Int) {
-        memmove(item(index + 1), item(index), (count - index) * stride)
-        count += 1
-    }
-
-    func closeGap(_ index: Int) {
-        memmove(item(index), item(index + 1), (count - index - 1) * stride)
-        count -= 1
-    }
-
-    /// Copies items of `other`, or of this node, without touching the counts.
-    func take(_ other: Node, from: Int, count: Int, at index: Int) {
-        memmove(item(index), other.item(from), count * stride)
-    }
-
-    /// The number of leading items for which `isTrue` holds.
-    @inline(__always) func partition(_ isTrue: (Int) -> Bool) -> Int {
-        var low = 0
-        var high = count
-        while low < high {
-            let middle = (low &+ high) >> 1
-            if isTrue(middle) { low = middle &+ 1 } else { high = middle }
-        }
-        return low
-    }
-
-    @inline(__always)
-    static func isBefore(_ score: Double, _ entry: Entry, _ otherScore: Double, _ other: ByteView) -> Bool {
-        score != otherScore ? score < otherScore : entry.key.compare(other) < 0
-    }
-
-    @inline(__always)
-    static func isBefore(_ score: Double, _ member: ByteView, _ otherScore: Double, _ other: Entry) -> Bool {
-        score != otherScore ? score < otherScore : member.compare(other.key) < 0
     }
 }

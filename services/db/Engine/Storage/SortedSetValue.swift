@@ -177,9 +177,8 @@ struct SortedSetValue {
         }
         guard let slot = table.find(member, engine.hash(member)) else { return }
         let entry = Table.entry(slot)
-        order.remove(old, member)
+        order.move(entry, from: old, to: new)
         entry.valueBase.storeBytes(of: new, as: Double.self)
-        order.insert(new, entry)
     }
 
     /// - Returns: whether the member was there.
@@ -194,7 +193,7 @@ struct SortedSetValue {
         let hash = engine.hash(member)
         guard let slot = table.find(member, hash) else { return false }
         let entry = Table.entry(slot)
-        order.remove(SortedSetValue.score(entry), entry.key)
+        order.remove(SortedSetValue.score(entry), entry)
         table.remove(slot, hash)
         entry.freeBlock(engine.slab)
         return true

@@ -111,17 +111,22 @@ struct Table {
 
     /// Prefetches the first entry whose tag fits.
     @inline(__always) func prefetchEntry(_ hash: UInt64) {
-        let bucket = state.pointee.current.bucket(UInt(truncatingIfNeeded: hash) & state.pointee.current.mask)
-        let difference = bucket.load(as: UInt64.self) ^ (Table.tag(hash) &* Table.tagOnes)
-        let matches = (difference &- Table.tagOnes) & ~difference & Table.tagMask
-        if matches != 0 {
-            let offset = 8 &+ (matches.trailingZeroBitCount & ~7)
-            let entry = UnsafeRawPointer(bitPattern: bucket.load(fromByteOffset: offset, as: UInt.self))
-            if let entry {
-                cl_prefetch(entry)
-                cl_prefetch(entry + 64)
-            }
+        if let entry = candidate(hash) {
+            cl_prefetch(entry.base)
+            cl_prefetch(entry.base + 64)
         }
+    }
+
+    /// The first entry in the home bucket whose tag fits `hash`: nearly always the one with that hash, if it is there.
+    @inline(__always) func candidate(_ hash: UInt64) -> Entry? {
+        let bucket = state.pointee.current.bucket(UInt(truncatingIfNeeded: hash) & state.pointee.current.mask)
+        let meta = bucket.load(as: UInt64.self)
+        let difference = meta ^ (Table.tag(hash) &* Table.tagOnes)
+        let matches = (difference &- Table.tagOnes) & ~difference & Table.tagMask & meta
+        if matches == 0 { return nil }
+        let offset = 8 &+ (matches.trailingZeroBitCount & ~7)
+        // SAFETY: the top bit of the tag in `meta` says that the slot is in use, so it holds the address of an entry.
+        return Table.entry((bucket + offset).assumingMemoryBound(to: UInt.self))
     }
 
     @inline(__always) private func findSlot(_ buckets: Buckets, _ key: ByteView, _ hash: UInt64) -> Slot? {

@@ -5,10 +5,10 @@
 //
 // - Spec: Redis command reference 7.2: CONFIG.
 import ByteStorage
-import Configuration
 import DatabaseEngine
 import RESP
 import Reactor
+import ServerConfiguration
 import TLS
 import Telemetry
 

@@ -1,5 +1,5 @@
-import Configuration
 import DatabaseEngine
+import ServerConfiguration
 import TLS
 
 /// One directive: how it is read, written and applied.

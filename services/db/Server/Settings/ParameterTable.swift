@@ -1,5 +1,5 @@
-import Configuration
 import DatabaseEngine
+import ServerConfiguration
 import TLS
 import Telemetry
 

@@ -1,4 +1,4 @@
-import Configuration
+import ServerConfiguration
 
 extension ServerSettings {
     /// Applies directives in order.

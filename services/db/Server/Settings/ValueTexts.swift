@@ -1,7 +1,7 @@
 // Values with a syntax of their own.
-import Configuration
 import DatabaseEngine
 import Reactor
+import ServerConfiguration
 
 enum OutputLimitText {
     private static let names = ["normal", "replica", "pubsub"]

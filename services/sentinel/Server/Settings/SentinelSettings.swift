@@ -1,5 +1,5 @@
-import Configuration
 import SentinelCore
+import ServerConfiguration
 import TLS
 import Telemetry
 

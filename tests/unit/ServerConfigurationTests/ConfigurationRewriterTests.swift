@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Configuration
+@testable import ServerConfiguration
 
 @Suite("Rewriting of a configuration file") struct ConfigurationRewriterTests {
     func rewrite(

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Configuration
+@testable import ServerConfiguration
 
 @Suite("Words of a line") struct TokeniserTests {
     func words(_ line: String) -> [String]? {

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Configuration
+@testable import ServerConfiguration
 
 @Suite("Values of directives") struct ConfigurationValueTests {
     @Test("Memory sizes know decimal and binary units in any case")

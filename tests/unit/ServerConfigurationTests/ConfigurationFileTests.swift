@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-@testable import Configuration
+@testable import ServerConfiguration
 
 @Suite("Configuration files") final class ConfigurationFileTests {
     let folder: String
