@@ -89,10 +89,13 @@ def run(cluster, tmp_path):
         "clusters": [{"name": "k", "cluster": {"server": cluster.url}}],
         "users": [{"name": "u", "user": {"token": "a-token"}}]}))
 
-    def run(*arguments):
-        return subprocess.run([binaries.ours("dssm-cert-init"), *arguments, "--kubeconfig", str(kubeconfig)],
-                              capture_output=True, text=True, timeout=60)
+    def command(*arguments):
+        return [binaries.ours("dssm-cert-init"), *arguments, "--kubeconfig", str(kubeconfig)]
 
+    def run(*arguments):
+        return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=60)
+
+    run.command = command
     return run
 
 
@@ -156,6 +159,23 @@ def test_secrets_made_by_hand_are_copied_or_explained_but_never_written(cluster,
     assert "the key in dssm-key.key does not belong to the certificate" in result.stdout
     assert [write for write in cluster.writes if write[2] == "secrets"] == before
     assert files.certificate
+
+
+def test_a_run_that_waits_ends_at_a_signal_and_the_next_one_goes_on(cluster, run):
+    ensure(run)
+    before = cluster.data("cnf-gateway", CERTIFICATES)
+    options = ["ensure", "--key-algorithm", "ecdsa-p256", "--force", "--wait", "--propagation-delay", "1h"]
+    with subprocess.Popen(run.command(*options), stdout=subprocess.PIPE, text=True) as process:
+        line = next(line for line in process.stdout if "certificates follow from" in line)
+        process.terminate()
+        assert process.wait(10) == 143 and line
+    published = cluster.data("cnf-gateway", CERTIFICATES)
+    assert published["dssm-cert.crt"] == before["dssm-cert.crt"]
+    assert published["dssm-ca.crt"].endswith(before["dssm-ca.crt"]) and published["dssm-ca.crt"] != before["dssm-ca.crt"]
+    ensure(run)
+    after = cluster.data("cnf-gateway", CERTIFICATES)
+    assert after["dssm-cert.crt"] != before["dssm-cert.crt"] and after["dssm-ca.crt"] == published["dssm-ca.crt"]
+    assert cluster.data("cnf-gateway", "dssm-renewal-secret") == {}
 
 
 def test_inspect_shows_secrets(cluster, run):

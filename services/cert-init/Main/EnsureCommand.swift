@@ -89,6 +89,9 @@ struct EnsureCommand: AsyncParsableCommand {
     var logLevel: LogLevel = .notice
 
     func run() async throws {
+        // As process 1 of a container it would not end by these otherwise. Nothing has to be cleaned up: whatever is under way is
+        // completed by the next run.
+        for number in [SIGTERM, SIGINT] { signal(number) { _exit(128 + $0) } }
         let client: KubernetesClient
         let settings: KubernetesSettings
         do {
@@ -102,7 +105,7 @@ struct EnsureCommand: AsyncParsableCommand {
         } catch { throw Self.exit(.failure, "\(error)") }
         let result: Result<KubernetesIssuing.Outcome, any Error>
         do {
-            let sink = LogSink(service: "cert-init", role: .sentinel, level: logLevel, format: logFormat)
+            let sink = LogSink(service: "cert-init", role: .worker, level: logLevel, format: logFormat)
             var issuing = KubernetesIssuing(
                 settings: settings, client: client, log: Logger(sink), instance: Process.hostName,
                 clock: { Int64(time(nil)) })

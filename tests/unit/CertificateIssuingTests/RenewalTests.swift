@@ -142,6 +142,20 @@ import Testing
         #expect(cluster.state.set("home").authorities.count == SecretPlanner.mostTrusted + 1)
     }
 
+    @Test("A CA that only one namespace uses stays trusted, however many others there are")
+    func manyAuthorities() throws {
+        var cluster = try due()
+        let others = try (0..<6).flatMap { _ in try Fixture.pair().authority.certificate.pem() }
+        cluster.state["home", .certificates]?.items[SecretItem.authority]? += others
+        let lonely = try Fixture.pair()
+        cluster.state["tmm-b", .certificates] = lonely.certificates()
+        cluster.state["tmm-b", .keys] = lonely.keys()
+        try cluster.run()
+        let trusted = cluster.state.set("home").authorities.map(\.fingerprint)
+        #expect(trusted.contains(lonely.authority.certificate.fingerprint))
+        #expect(trusted.count == SecretPlanner.mostTrusted + 1)
+    }
+
     @Test("Expired CAs are not published any more")
     func expiredAuthority() throws {
         var cluster = try due()

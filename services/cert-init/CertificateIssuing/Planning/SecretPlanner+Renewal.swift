@@ -5,30 +5,31 @@ extension SecretPlanner {
         renewal.annotations[SecretMark.stage].flatMap(RenewalStage.init) ?? .idle
     }
 
-    /// Authorities that stay trusted beside a new one: enough for a few renewals in one overlap.
+    /// Authorities that stay trusted beside a new one, where not more are in use: enough for a few renewals in one overlap.
     static let mostTrusted = 4
 
     // MARK: Begin
 
     /// Orders new material.
     func order(_ reasons: [String], _ home: CertificateSet, _ plan: inout SecretPlan) {
+        let sets = members.map(contents)
         var trusted: [Certificate] = []
         var seen: Set<String> = []
-        for namespace in members {
-            // First the one in use, which must not fall to the limit.
-            let set = contents(namespace)
-            for authority in [set.signer].compactMap({ $0 }) + set.authorities
-            where authority.summary.notAfter >= now && seen.insert(authority.fingerprint).inserted {
-                trusted.append(authority)
-            }
+        func trust(_ authority: Certificate) {
+            guard authority.summary.notAfter >= now, seen.insert(authority.fingerprint).inserted else { return }
+            trusted.append(authority)
         }
+        // Those in use must not fall to the limit.
+        sets.compactMap(\.signer).forEach(trust)
+        let most = max(trusted.count, Self.mostTrusted)
+        sets.flatMap(\.authorities).forEach(trust)
         let isDHGood = dhDefect(home) == nil
         let certificates = state[state.home, .certificates]
         let signer = signer(home, trusted)
         plan.actions.append(
             .issue(
                 IssueOrder(
-                    reasons: reasons, signer: signer, trusted: Array(trusted.prefix(Self.mostTrusted)),
+                    reasons: reasons, signer: signer, trusted: Array(trusted.prefix(most)),
                     dhParameters: isDHGood ? certificates?.items[SecretItem.dhParameters] : nil,
                     trustUntil: signer == nil ? nil : certificates?.annotations[SecretMark.trustUntil])))
     }
