@@ -109,6 +109,7 @@ let package = Package(
 
         // log-forwarder and restart-coordinator: the command lines only, so far.
         executable("dssm-log-forwarder", path: "services/log-forwarder/Main", ["Telemetry", argumentParser]),
+        library("RestartCoordination", path: "services/restart-coordinator/RestartCoordination"),
         executable(
             "dssm-restart-coordinator", path: "services/restart-coordinator/Main", ["Telemetry", argumentParser]),
 
@@ -138,6 +139,7 @@ let package = Package(
             "SentinelServer", ["SentinelCore", "ByteStorage", "RESP", "Reactor", "ServerConfiguration", "Telemetry"]),
         unitTests(
             "CertificateIssuing", ["TLS", "KubernetesAPI", "KubernetesTestServer", "Telemetry", logging]),
+        unitTests("RestartCoordination"),
         .testTarget(
             name: "SentinelSimulationTests", dependencies: ["SentinelCore", "TestSupport"], path: "tests/simulation",
             swiftSettings: commonSettings),
