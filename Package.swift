@@ -102,10 +102,10 @@ let package = Package(
         // cert-init
         library(
             "CertificateIssuing", path: "services/cert-init/CertificateIssuing",
-            ["TLS", "ServerConfiguration", "Telemetry"]),
+            ["TLS", "ServerConfiguration", "Telemetry", "YAML", "KubernetesAPI", logging]),
         executable(
             "dssm-cert-init", path: "services/cert-init/Main",
-            ["CertificateIssuing", "TLS", "Telemetry", argumentParser]),
+            ["CertificateIssuing", "KubernetesAPI", "TLS", "Telemetry", logging, argumentParser]),
 
         // log-forwarder and restart-coordinator: the command lines only, so far.
         executable("dssm-log-forwarder", path: "services/log-forwarder/Main", ["Telemetry", argumentParser]),
@@ -137,7 +137,8 @@ let package = Package(
         unitTests("SentinelCore"),
         unitTests(
             "SentinelServer", ["SentinelCore", "ByteStorage", "RESP", "Reactor", "ServerConfiguration", "Telemetry"]),
-        unitTests("CertificateIssuing", ["TLS"]),
+        unitTests(
+            "CertificateIssuing", ["TLS", "KubernetesAPI", "KubernetesTestServer", "Telemetry", logging]),
         unitTests("RestartCoordination"),
         .testTarget(
             name: "SentinelSimulationTests", dependencies: ["SentinelCore", "TestSupport"], path: "tests/simulation",
