@@ -103,10 +103,10 @@ let package = Package(
         // cert-init
         library(
             "CertificateIssuing", path: "services/cert-init/CertificateIssuing",
-            ["TLS", "ServerConfiguration", "Telemetry"]),
+            ["TLS", "ServerConfiguration", "Telemetry", "YAML", "KubernetesAPI", logging]),
         executable(
             "dssm-cert-init", path: "services/cert-init/Main",
-            ["CertificateIssuing", "TLS", "Telemetry", argumentParser]),
+            ["CertificateIssuing", "KubernetesAPI", "TLS", "Telemetry", logging, argumentParser]),
 
         // log-forwarder
         library(
@@ -116,6 +116,7 @@ let package = Package(
             "dssm-log-forwarder", path: "services/log-forwarder/Main", ["LogForwarding", "Telemetry", argumentParser]),
 
         // restart-coordinator: the command line only, so far.
+        library("RestartCoordination", path: "services/restart-coordinator/RestartCoordination"),
         executable(
             "dssm-restart-coordinator", path: "services/restart-coordinator/Main", ["Telemetry", argumentParser]),
 
@@ -143,7 +144,9 @@ let package = Package(
         unitTests("SentinelCore"),
         unitTests(
             "SentinelServer", ["SentinelCore", "ByteStorage", "RESP", "Reactor", "ServerConfiguration", "Telemetry"]),
-        unitTests("CertificateIssuing", ["TLS"]),
+        unitTests(
+            "CertificateIssuing", ["TLS", "KubernetesAPI", "KubernetesTestServer", "Telemetry", logging]),
+        unitTests("RestartCoordination"),
         unitTests(
             "LogForwarding", ["ByteStorage", "CLinux", "Compression", "TLS"], exclude: ["MessagePackVectors.txt"]),
         .testTarget(

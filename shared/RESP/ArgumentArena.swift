@@ -55,7 +55,18 @@ public struct ArgumentArena {
 
     @inlinable @inline(__always) public func reset() {
         state.pointee.count = 0
-        if !state.pointee.scratch.isEmpty { freeScratch() }
+        if !state.pointee.scratch.isEmpty || state.pointee.capacity > ArgumentArena.keptCapacity { giveBack() }
+    }
+
+    /// Arguments for which memory is kept between batches.
+    @usableFromInline static let keptCapacity = 1 << 18
+
+    @usableFromInline @inline(never) func giveBack() {
+        freeScratch()
+        guard state.pointee.capacity > ArgumentArena.keptCapacity else { return }
+        state.pointee.base.deallocate()
+        state.pointee.base = .allocate(capacity: 4096)
+        state.pointee.capacity = 4096
     }
 
     /// Copies `bytes` into memory that lives until `reset`.

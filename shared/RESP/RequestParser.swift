@@ -2,10 +2,9 @@
 //
 // Problem: a pipelined client sends thousands of small commands in one segment, a hostile one sends lengths that lie, and
 // a slow one sends a byte at a time. Approach: parse in place. Arguments are views into the receive buffer, written to an
-// `ArgumentArena`; an incomplete command leaves no trace but `RequestProgress`, and is parsed again from its first byte
-// when more has come. To keep that linear for commands with very many arguments, progress remembers how many bytes any
-// valid continuation must have, and the parser is not asked again before they are there (only past 1024 arguments: below
-// that, parsing again costs less than a system call, and a malformed byte is reported at once).
+// `ArgumentArena`; an incomplete command leaves no trace but the number of bytes without which parsing again would be in
+// vain, and is parsed again from its first byte when more has come. That costs less than a system call for ordinary commands;
+// long ones go on where the last attempt ended (`RequestProgress`).
 // Rejected: a state machine that copies arguments out as they come: it allocates per argument and was measured at 14
 // times the cost for small commands.
 //
@@ -16,12 +15,12 @@ import ByteStorage
 @frozen public struct RequestLimits: Sendable {
     /// Largest bulk string, bytes (`proto-max-bulk-len`).
     public var bulkBytes: Int
-    /// Largest number of arguments of one command.
+    /// Largest number of arguments of one command. What they take is bounded by the caller's limit on unparsed input.
     public var arguments: Int
     /// Longest inline request and longest length line, bytes.
     public var inlineBytes: Int
 
-    public init(bulkBytes: Int = 512 << 20, arguments: Int = 1 << 20, inlineBytes: Int = 64 << 10) {
+    public init(bulkBytes: Int = 512 << 20, arguments: Int = Int(Int32.max), inlineBytes: Int = 64 << 10) {
         self.bulkBytes = bulkBytes
         self.arguments = arguments
         self.inlineBytes = inlineBytes

@@ -66,6 +66,8 @@ public struct Connection: Hashable {
         var isWithWorker = false
         var isClosingAfterFlush = false
         var isReadingPaused = false
+        /// While reading is paused, the peer's end counts although bytes before it have not been read.
+        var endsWhilePaused = false
         var peerClosed = false
         var deadline: Int64 = .max
         /// Monotonic milliseconds of the last bytes received or sent.
@@ -114,8 +116,12 @@ public struct Connection: Hashable {
     }
 
     /// Stops or resumes reading: back-pressure. Input that is already here stays; on resuming it counts as ready.
-    public func setReadingPaused(_ paused: Bool) {
+    ///
+    /// - Parameter endsWithPeer: the connection ends as soon as the peer has closed its side, although what it sent before has not been
+    ///   read. Otherwise that is seen when reading goes on.
+    public func setReadingPaused(_ paused: Bool, endsWithPeer: Bool = false) {
         guard state.pointee.isReadingPaused != paused else { return }
+        state.pointee.endsWhilePaused = endsWithPeer
         state.pointee.isReadingPaused = paused
         updateInterest()
         if !paused, !input.isEmpty { state.pointee.reactor.queueReady(self) }
@@ -146,6 +152,9 @@ public struct Connection: Hashable {
 
     /// Bytes of plain output that wait.
     @inline(__always) public var pendingPlainOutput: Int { state.pointee.output?.count ?? 0 }
+
+    /// Bytes of plain output that have left since the connection was made.
+    public var sentPlainOutput: Int { state.pointee.outputConsumed }
 
     public func queueFlush() { state.pointee.reactor.queueFlush(self) }
 
@@ -212,6 +221,9 @@ public struct Connection: Hashable {
         if state.pointee.isWithWorker { wanted = EPOLLONESHOT.rawValue }
         if !state.pointee.isReadingPaused, !state.pointee.isWithWorker, !state.pointee.isClosingAfterFlush {
             wanted |= EPOLLIN.rawValue
+        }
+        if state.pointee.isReadingPaused, state.pointee.endsWhilePaused, !state.pointee.isClosingAfterFlush {
+            wanted |= EPOLLRDHUP.rawValue
         }
         if phase == .connecting || wantsToWrite { wanted |= EPOLLOUT.rawValue }
         guard wanted != state.pointee.interest else { return }

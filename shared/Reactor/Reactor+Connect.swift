@@ -82,11 +82,7 @@ extension Reactor {
         connection.state.pointee.deadline = monotonicNow + timeoutMilliseconds
         watchDeadline(connection)
         connection.state.pointee.isWithWorker = true
-        let box = SendableConnection(connection)
-        submitToResolver { [self] in
-            let result = SocketAddress.resolve(host, port)
-            post { self.resolved(box.connection, result, sourceAddress) }
-        }
+        resolve(host, port) { [unowned self] in resolved(connection, $0, sourceAddress) }
         return connection
     }
 
@@ -224,12 +220,6 @@ extension Reactor {
         _ = input.reserve(16)
         if !input.isEmpty { queueReadyAfterOpen(connection) }
     }
-}
-
-/// @unchecked Sendable: a handle that travels through a worker and back, used on the loop's thread only.
-private struct SendableConnection: @unchecked Sendable {
-    let connection: Connection
-    init(_ connection: Connection) { self.connection = connection }
 }
 
 /// @unchecked Sendable: while the job is with the worker, the loop touches neither session nor buffers (`isWithWorker`).

@@ -42,7 +42,7 @@ public struct TrafficTotals: Sendable {
 }
 
 public final class Reactor {
-    public private(set) var traffic = TrafficTotals()
+    public internal(set) var traffic = TrafficTotals()
     /// Received at most from one socket in one turn, bytes.
     public static let receiveBytes = 16 << 10
     /// Buffers larger than this are freed instead of kept for reuse.
@@ -56,24 +56,24 @@ public final class Reactor {
     private var signals: Int32 = -1
     private var events: UnsafeMutablePointer<epoll_event>
     private static let maximumEvents = 1024
-    private var ready: [Connection] = []
-    private var readyNext: [Connection] = []
-    private var flushList: [Connection] = []
-    private var graveyard: [Connection] = []
+    var ready: [Connection] = []
+    var readyNext: [Connection] = []
+    var flushList: [Connection] = []
+    var graveyard: [Connection] = []
     private var buffers: [OutputBuffer] = []
-    private let cipherInput: UnsafeMutableRawPointer
-    private var nextID: UInt64 = 1
+    let cipherInput: UnsafeMutableRawPointer
+    var nextID: UInt64 = 1
     private var timers = TimerQueue()
-    private var deadlineWatch: Set<Connection> = []
+    var deadlineWatch: Set<Connection> = []
     private var nextDeadlineCheck: Int64 = 0
     /// Listeners that are open: their timers may fire after they were closed.
     var listening: Set<Connection> = []
     private var isStopped = false
     private var afterTurn: [() -> Void] = []
     public weak var handler: (any ReactorHandler)?
-    /// Where handshakes and name resolution run.
+    /// Where handshakes run.
     public let workers: WorkQueue
-    private let resolver: WorkQueue
+    let resolver: NameResolver
     /// Milliseconds since 1970, taken once a turn.
     public private(set) var now: Int64 = 0
     /// Monotonic milliseconds, taken once a turn.
@@ -81,19 +81,20 @@ public final class Reactor {
     public private(set) var turns = 0
     /// The longest handshake that is waited for.
     public var handshakeMilliseconds: Int64 = 10_000
-    public private(set) var openConnections = 0
+    public internal(set) var openConnections = 0
     /// See `Reactor+Hold.swift`.
     public var turnTicket: UInt64 = 0
     public internal(set) var releasedTicket: UInt64 = 0
     var heldConnections: Set<Connection> = []
 
-    public init() {
+    /// - Parameter lookUp: what asks for a name's addresses, on a thread of its own; tests have another one.
+    public init(lookUp: @escaping NameResolver.LookUp = SocketAddress.resolve) {
         epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
         precondition(epoll >= 0, "epoll_create1 failed")
         events = .allocate(capacity: Reactor.maximumEvents)
         cipherInput = allocateBytes(Reactor.receiveBytes + 1024)
         workers = WorkQueue(name: "handshake")
-        resolver = WorkQueue(name: "resolver")
+        resolver = NameResolver(lookUp: lookUp)
         register(fd: wakeUp.fd, token: 1)
         cl_ignore_sigpipe()
         readClock()
@@ -218,83 +219,14 @@ public final class Reactor {
         case .open:
             if state.pointee.isListener { return acceptAll(connection) }
             if flags & EPOLLOUT.rawValue != 0 { queueFlush(connection) }
-            if flags & (EPOLLIN.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 { receive(connection, flags) }
+            if flags & (EPOLLIN.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue | EPOLLRDHUP.rawValue) != 0 {
+                receive(connection, flags)
+            }
         case .handshaking:
             if !state.pointee.isWithWorker { continueHandshake(connection, flags) }
         case .connecting: finishConnect(connection)
         case .resolving, .closed: break
         }
-    }
-
-    // MARK: Receiving
-
-    @inline(__always) private func receive(_ connection: Connection, _ flags: UInt32) {
-        let state = connection.state
-        if state.pointee.isClosingAfterFlush || state.pointee.isReadingPaused {
-            // Not reading: only a connection that is gone for good is worth a look.
-            if flags & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0 {
-                close(connection, .socket(Sockets.pendingError(state.pointee.fd)))
-            }
-            return
-        }
-        let input: OutputBuffer
-        if let existing = state.pointee.input {
-            input = existing
-        } else {
-            input = takeBuffer()
-            state.pointee.input = input
-        }
-        let isTLS = state.pointee.tls != nil
-        // The extra bytes let the parser load whole words near the end.
-        let target = isTLS ? cipherInput : input.reserve(Reactor.receiveBytes &+ 16)
-        let received = recv(state.pointee.fd, target, Reactor.receiveBytes, 0)
-        if received <= 0 {
-            let code = cl_errno()
-            if received < 0 && (code == EAGAIN || code == EINTR) { return }
-            close(connection, received == 0 ? .peerClosed : .socket(code))
-            return
-        }
-        state.pointee.lastActivity = monotonicNow
-        state.pointee.bytesReceived &+= UInt64(received)
-        traffic.reads &+= 1
-        traffic.bytesReceived &+= UInt64(received)
-        if isTLS {
-            decrypt(connection, input, received)
-        } else {
-            input.commit(received)
-        }
-        if !input.isEmpty || state.pointee.peerClosed { queueReadyNow(connection) }
-    }
-
-    private func decrypt(_ connection: Connection, _ input: OutputBuffer, _ count: Int) {
-        guard let tls = connection.state.pointee.tls else { return }
-        switch tls.read(cipher: cipherInput, count: count, into: input) {
-        case .ok: break
-        case .closed:
-            connection.state.pointee.peerClosed = true
-            connection.closeAfterFlush(withinMilliseconds: 1000)
-        case .failed(let reason): close(connection, .tls(reason))
-        }
-        if input.capacity &- input.end < 16 { _ = input.reserve(16) }
-    }
-
-    @inline(__always) private func queueReadyNow(_ connection: Connection) {
-        guard connection.phase == .open, !connection.state.pointee.isQueuedAsReady else { return }
-        connection.state.pointee.isQueuedAsReady = true
-        ready.append(connection)
-    }
-
-    /// Puts the connection among the ready ones of the next turn.
-    func queueReady(_ connection: Connection) {
-        guard connection.phase == .open, !connection.state.pointee.isQueuedAsReady else { return }
-        connection.state.pointee.isQueuedAsReady = true
-        readyNext.append(connection)
-    }
-
-    private func recycleInput(_ connection: Connection) {
-        guard connection.phase != .closed, let input = connection.state.pointee.input, input.isEmpty else { return }
-        connection.state.pointee.input = nil
-        giveBuffer(input)
     }
 
     // MARK: Buffers
@@ -307,135 +239,6 @@ public final class Reactor {
         if buffer.capacity > Reactor.pooledBytes || buffers.count >= Reactor.pooledBuffers { return buffer.destroy() }
         buffer.removeAll()
         buffers.append(buffer)
-    }
-
-    // MARK: Sending
-
-    @inline(__always) func queueFlush(_ connection: Connection) {
-        guard !connection.state.pointee.isQueuedForFlush else { return }
-        connection.state.pointee.isQueuedForFlush = true
-        flushList.append(connection)
-    }
-
-    private func flushAll() {
-        var index = 0
-        // Flushing may close connections, whose handlers may write to others: the list can grow.
-        while index < flushList.count {
-            let connection = flushList[index]
-            connection.state.pointee.isQueuedForFlush = false
-            if connection.phase != .closed { flush(connection) }
-            index &+= 1
-        }
-        flushList.removeAll(keepingCapacity: true)
-    }
-
-    @inline(__always) private func flush(_ connection: Connection) {
-        let state = connection.state
-        guard state.pointee.phase == .open else { return flushHandshake(connection) }
-        if turnTicket > releasedTicket && state.pointee.isGated { hold(connection) }
-        if state.pointee.tls == nil {
-            if let output = state.pointee.output {
-                let count = min(output.count, state.pointee.sendable)
-                if count > 0 {
-                    let before = output.count
-                    guard send(connection, output, count) else { return }
-                    noteConsumed(connection, before &- output.count)
-                }
-                if output.isEmpty {
-                    state.pointee.output = nil
-                    giveBuffer(output)
-                }
-            }
-        } else {
-            guard flushEncrypted(connection) else { return }
-        }
-        finishFlush(connection)
-    }
-
-    @inline(__always) private func finishFlush(_ connection: Connection) {
-        let state = connection.state
-        if state.pointee.output == nil && state.pointee.cipherOutput == nil {
-            state.pointee.releasedAtLastFlush = 0
-            if state.pointee.interest & EPOLLOUT.rawValue != 0 { connection.updateInterest() }
-            if state.pointee.isClosingAfterFlush {
-                close(connection, state.pointee.peerClosed ? .peerClosed : .local("closed after its last reply"))
-            }
-            return
-        }
-        if state.pointee.sendable == .max { state.pointee.releasedAtLastFlush = state.pointee.output?.count ?? 0 }
-        connection.updateInterest()
-        handler?.outputPending(connection)
-    }
-
-    /// Sends up to `count` bytes from the buffer's front. Returns false when the connection was closed.
-    @inline(__always)
-    private func send(_ connection: Connection, _ buffer: OutputBuffer, _ count: Int) -> Bool {
-        let sent = CLinux.send(connection.state.pointee.fd, buffer.readable, count, Int32(MSG_NOSIGNAL))
-        if sent > 0 {
-            buffer.consume(sent)
-            connection.state.pointee.bytesSent &+= UInt64(sent)
-            traffic.writes &+= 1
-            traffic.bytesSent &+= UInt64(sent)
-            connection.state.pointee.lastActivity = monotonicNow
-            return true
-        }
-        let code = cl_errno()
-        if sent < 0 && code != EAGAIN && code != EINTR {
-            close(connection, .socket(code))
-            return false
-        }
-        return true
-    }
-
-    /// Encrypted bytes that may wait before more is encrypted.
-    private static let cipherBacklog = 64 << 10
-
-    private func flushEncrypted(_ connection: Connection) -> Bool {
-        let state = connection.state
-        guard let tls = state.pointee.tls else { return true }
-        while true {
-            if let output = state.pointee.output {
-                let count = min(output.count, state.pointee.sendable, 256 << 10)
-                if count > 0, (state.pointee.cipherOutput?.count ?? 0) < Reactor.cipherBacklog {
-                    let cipher = state.pointee.cipherOutput ?? takeBuffer()
-                    state.pointee.cipherOutput = cipher
-                    guard tls.write(plain: output.readable, count: count, cipher: cipher) else {
-                        close(connection, .tls("encryption failed"))
-                        return false
-                    }
-                    output.consume(count)
-                    noteConsumed(connection, count)
-                }
-                if output.isEmpty {
-                    state.pointee.output = nil
-                    giveBuffer(output)
-                }
-            }
-            guard let cipher = state.pointee.cipherOutput else { return true }
-            guard send(connection, cipher, cipher.count) else { return false }
-            guard cipher.isEmpty else { return true }
-            state.pointee.cipherOutput = nil
-            giveBuffer(cipher)
-            guard let output = state.pointee.output, min(output.count, state.pointee.sendable) > 0 else { return true }
-        }
-    }
-
-    @inline(__always) private func noteConsumed(_ connection: Connection, _ count: Int) {
-        connection.state.pointee.outputConsumed &+= count
-        if connection.state.pointee.sendable != .max { connection.state.pointee.sendable &-= count }
-    }
-
-    private func flushHandshake(_ connection: Connection) {
-        guard let cipher = connection.state.pointee.cipherOutput, !connection.state.pointee.isWithWorker,
-            connection.phase == .handshaking
-        else { return }
-        guard send(connection, cipher, cipher.count) else { return }
-        if cipher.isEmpty {
-            connection.state.pointee.cipherOutput = nil
-            giveBuffer(cipher)
-            if connection.state.pointee.isClosingAfterFlush { return close(connection, .local("handshake refused")) }
-        }
-        connection.updateInterest()
     }
 
     // MARK: Epoll
@@ -467,70 +270,6 @@ public final class Reactor {
         }
     }
 
-    // MARK: Life of connections
-
-    func makeConnection(fd: Int32, phase: Connection.Phase, tag: Int) -> Connection {
-        let state = UnsafeMutablePointer<Connection.State>.allocate(capacity: 1)
-        state.initialize(
-            to: Connection.State(
-                reactor: self, fd: fd, phase: phase, tag: tag, id: nextID, lastActivity: monotonicNow,
-                created: monotonicNow))
-        nextID += 1
-        openConnections += 1
-        return Connection(state)
-    }
-
-    func close(_ connection: Connection, _ reason: CloseReason) {
-        let state = connection.state
-        guard state.pointee.phase != .closed else { return }
-        _ = connection.remoteAddress
-        let phase = state.pointee.phase
-        // A worker still holds the session: the connection ends when it comes back.
-        state.pointee.phase = .closed
-        openConnections -= 1
-        deadlineWatch.remove(connection)
-        heldConnections.remove(connection)
-        if state.pointee.isListener { listening.remove(connection) }
-        if !state.pointee.isWithWorker { sayGoodbye(connection, phase) }
-        if state.pointee.fd >= 0 { _ = CLinux.close(state.pointee.fd) }
-        state.pointee.fd = -1
-        if !state.pointee.isListener { handler?.closed(connection, reason) }
-        if !state.pointee.isWithWorker { graveyard.append(connection) }
-    }
-
-    /// Tries to send what TLS has still to say: an alert or the notice of the end. One attempt, no waiting.
-    private func sayGoodbye(_ connection: Connection, _ phase: Connection.Phase) {
-        guard let tls = connection.state.pointee.tls, connection.state.pointee.fd >= 0 else { return }
-        let farewell = connection.state.pointee.cipherOutput ?? takeBuffer()
-        connection.state.pointee.cipherOutput = farewell
-        tls.shutdown(output: farewell)
-        if !farewell.isEmpty {
-            _ = CLinux.send(
-                connection.state.pointee.fd, farewell.readable, farewell.count, Int32(MSG_NOSIGNAL))
-        }
-    }
-
-    private func bury() {
-        guard !graveyard.isEmpty else { return }
-        for connection in graveyard {
-            let state = connection.state
-            if state.pointee.isQueuedAsReady { readyNext.removeAll { $0 == connection } }
-            if let buffer = state.pointee.input { giveBuffer(buffer) }
-            if let buffer = state.pointee.output { giveBuffer(buffer) }
-            if let buffer = state.pointee.cipherOutput { giveBuffer(buffer) }
-            state.pointee.tls?.destroy()
-            state.deinitialize(count: 1)
-            state.deallocate()
-        }
-        graveyard.removeAll(keepingCapacity: true)
-    }
-
-    /// A connection whose worker came back after it was closed.
-    func buryLate(_ connection: Connection) {
-        connection.state.pointee.isWithWorker = false
-        graveyard.append(connection)
-    }
-
     // MARK: Deadlines
 
     func watchDeadline(_ connection: Connection) { deadlineWatch.insert(connection) }
@@ -550,7 +289,6 @@ public final class Reactor {
 
     // MARK: For other files of the module
 
-    func submitToResolver(_ job: @escaping @Sendable () -> Void) { resolver.submit(job) }
     func notifyAccepted(_ connection: Connection) { handler?.accepted(connection) }
     func notifyOpened(_ connection: Connection) { handler?.opened(connection) }
     func queueReadyAfterOpen(_ connection: Connection) { queueReady(connection) }

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Kills the primary under load and counts what it cost.
+"""Kills, stops or terminates the primary under load and counts what it cost.
 
 A cluster of its own (free ports, a temporary folder) is loaded with NAT-like mappings through redis-py over mTLS. Two
 writers then write numbered keys, one at a time, each key once: one finds the primary through Sentinel, the other sends its
-commands to a sentinel's port. The primary gets SIGKILL. Every acknowledged write is looked up afterwards, key by key.
+commands to a sentinel's port. The primary gets SIGKILL (or `--signal STOP`: it hangs; `--signal TERM`: a planned stop). Every acknowledged write is looked up afterwards, key by key.
 """
 
 import argparse
 import os
 import random
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -151,8 +152,8 @@ def make_writers(cluster, tag):
     return writers
 
 
-def one_failover(cluster, tag, mappings, seconds):
-    """Kills the primary under load; the figures as a dictionary."""
+def one_failover(cluster, tag, mappings, seconds, number):
+    """Sends the primary the signal under load; the figures as a dictionary."""
     listener = SwitchListener(cluster)
     writers = make_writers(cluster, tag)
     for thread in [listener, *writers]:
@@ -166,7 +167,7 @@ def one_failover(cluster, tag, mappings, seconds):
         time.sleep(seconds + random.random() * 0.2)  # the load itself; the kill falls at no fixed phase of any timer
         old = cluster.primary()
         killed_at = time.monotonic()
-        old.process.kill()
+        old.process.signal(number)
         dead_at = time.monotonic()  # what is acknowledged from here on, the old primary has not done
         wait_until(lambda: listener.first_after(killed_at) is not None
                    and all(writer.first_accepted_after(dead_at) is not None for writer in writers), RECOVERY_SECONDS,
@@ -182,7 +183,7 @@ def one_failover(cluster, tag, mappings, seconds):
     if primary is None or primary is old:
         raise ClusterError("the sentinels name no new primary")
     client = redis.Redis(port=primary.port, **tls_options(cluster))
-    result = {"old": old, "switch": listener.first_after(killed_at), "writers": {},
+    result = {"old": old, "signal": number, "switch": listener.first_after(killed_at), "writers": {},
               "mappings_lost": len(missing_of(client, [mapping(number) for number in range(mappings)]))}
     for writer in writers:
         pairs = [(f"{writer.name}:{number}", str(number)) for number in writer.acknowledged]
@@ -196,7 +197,7 @@ def one_failover(cluster, tag, mappings, seconds):
 
 
 def show(result):
-    print(f"  primary {result['old'].name} killed with SIGKILL")
+    print(f"  primary {result['old'].name} got {result['signal'].name}")
     print(f"  time to the new primary (+switch-master)   {result['switch'] * 1000:8.0f} ms")
     for name, writer in result["writers"].items():
         print(f"  through {name + ':':13} first accepted write {writer['first'] * 1000:8.0f} ms, acknowledged "
@@ -205,10 +206,16 @@ def show(result):
     print(f"  mappings lost                               {result['mappings_lost']:8}", flush=True)
 
 
-def bring_back(cluster, node):
-    """Starts the killed node again; seconds until all is healthy with it as a replica."""
+def bring_back(cluster, node, signalled):
+    """Starts the node again, or lets it go on; seconds until all is healthy with it as a replica."""
     begin = time.monotonic()
-    node.start()
+    if signalled == signal.SIGSTOP:
+        node.process.signal(signal.SIGCONT)
+    else:
+        code = node.process.wait(30)
+        if signalled == signal.SIGTERM and code != 0:
+            raise ClusterError(f"{node.name} ended with {code} after SIGTERM")
+        node.start()
     cluster.wait_until_healthy(60)
     return time.monotonic() - begin
 
@@ -226,27 +233,38 @@ def summary(results):
           f"{acknowledged} writes acknowledged, {lost} lost; {sum(r['mappings_lost'] for r in results)} mappings lost")
 
 
+def quorum_settings(options):
+    if not options.write_quorum:
+        return {}
+    return {"db_settings": [("write-quorum", options.write_quorum)],
+            "sentinel_settings": [("sentinel", "write-quorum", PRIMARY_NAME, options.write_quorum)]}
+
+
 def run(options):
     folder = tempfile.mkdtemp(prefix="dssm-failover-")
     cluster = Cluster(os.path.join(folder, "cluster"), options.stock, [free_port() for _ in range(3)],
-                      [free_port() for _ in range(3)], down_after_milliseconds=options.down_after)
+                      [free_port() for _ in range(3)], down_after_milliseconds=options.down_after, **quorum_settings(options))
     failed = True
     try:
         cluster.start(60)
         what = "redis-server and redis-sentinel" if options.stock else "dssm-db and dssm-sentinel"
-        print(f"three {what} under mTLS, down-after-milliseconds {options.down_after}", flush=True)
+        print(f"three {what} under mTLS, down-after-milliseconds {options.down_after}"
+              + (f", write-quorum {options.write_quorum}" if options.write_quorum else ""), flush=True)
         took = load_mappings(cluster, options.mappings)
         print(f"  {options.mappings} mappings loaded in {took:.1f} s", flush=True)
         results = []
         for number in range(options.rounds):
-            result = one_failover(cluster, f"-{number}", options.mappings, options.seconds)
+            result = one_failover(cluster, f"-{number}", options.mappings, options.seconds, options.signal)
             show(result)
             results.append(result)
-            print(f"  {result['old'].name} came back as a replica within {bring_back(cluster, result['old']):.1f} s", flush=True)
+            print(f"  {result['old'].name} came back as a replica within {bring_back(cluster, result['old'], options.signal):.1f} s", flush=True)
         if options.rounds > 1:
             summary(results)
         failed = False
     finally:
+        for node in cluster.nodes:
+            if options.signal == signal.SIGSTOP and node.process is not None and node.process.is_alive:
+                node.process.signal(signal.SIGCONT)
         cluster.stop()
         if failed and not options.keep:
             for node in cluster.nodes:
@@ -265,6 +283,10 @@ def main():
     parser.add_argument("--rounds", type=int, default=1, help="failovers one after the other (default: 1)")
     parser.add_argument("--seconds", type=float, default=2, help="load before and after the kill (default: 2)")
     parser.add_argument("--down-after", type=int, default=1000, metavar="MILLISECONDS")
+    parser.add_argument("--signal", type=lambda name: signal.Signals[f"SIG{name}"], default=signal.SIGKILL,
+                        metavar="KILL|STOP|TERM", help="what the primary gets (default: KILL)")
+    parser.add_argument("--write-quorum", type=int, default=0, metavar="REPLICAS",
+                        help="replicas that must have a write before it is acknowledged (default: 0)")
     parser.add_argument("--keep", action="store_true", help="keep logs and data")
     try:
         run(parser.parse_args())

@@ -10,7 +10,7 @@ import time
 import redis
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-DATABASE = os.environ.get("DSSM_DB", str(ROOT / ".build/release/dssm-db"))
+DATABASE = str(pathlib.Path(os.environ.get("DSSM_BIN") or ROOT / ".build/release") / "dssm-db")
 STOCK = "/usr/bin/redis-server"
 
 

@@ -1,9 +1,12 @@
 """Three dbs and three sentinels as real processes under mTLS: what happens when some of them die."""
 
 import signal
+import threading
 import time
 
 import pytest
+import redis
+import redis.sentinel
 from localcluster.cluster import Cluster
 from support import eventually, free_port
 
@@ -131,3 +134,75 @@ def test_an_ordered_failover_loses_nothing(cluster):
     cluster.wait_until_healthy(30)
     lost = [number for number in acknowledged if new.answer("GET", f"n:{number}") != str(number).encode()]
     assert not lost
+
+
+def test_a_terminated_primary_hands_over_and_loses_nothing(cluster):
+    """The planned stop: new primary within a second or so, no write lost, the old one ends with 0."""
+    files = cluster.certificates
+    options = {"ssl": True, "ssl_certfile": files.certificate, "ssl_keyfile": files.key, "ssl_ca_certs": files.authority,
+               "ssl_check_hostname": False, "socket_timeout": 5.0}
+    sentinels = [("127.0.0.1", node.port) for node in cluster.sentinels]
+    stop, written, failures = threading.Event(), {"direct": [], "forwarded": []}, []
+
+    def write(name, client):
+        number = 0
+        while not stop.is_set():
+            number += 1
+            try:
+                if client.set(f"{name}:{number}", number):
+                    written[name].append((number, time.monotonic()))
+            except (redis.RedisError, OSError) as error:
+                failures.append((name, repr(error)))
+
+    discovered = redis.sentinel.Sentinel(sentinels, sentinel_kwargs=options, **options).master_for(PRIMARY)
+    forwarded = redis.Redis(port=cluster.sentinels[1].port, **options)
+    writers = [threading.Thread(target=write, args=pair) for pair in [("direct", discovered), ("forwarded", forwarded)]]
+    for writer in writers:
+        writer.start()
+    try:
+        eventually(lambda: all(len(numbers) > 50 for numbers in written.values()), "the writers write")
+        old = cluster.primary()
+        begin = time.monotonic()
+        old.process.signal(signal.SIGTERM)
+        new = wait_for_another(cluster, old)
+        switched = time.monotonic() - begin
+        assert old.process.wait(10) == 0, old.process.log_tail(20)
+        ended = time.monotonic()
+        eventually(lambda: all(numbers[-1][1] > ended for numbers in written.values()), "both writers go on")
+    finally:
+        stop.set()
+        for writer in writers:
+            writer.join(10)
+    assert switched < 2, switched
+    assert "Handed over" in old.process.log(), old.process.log()
+    numbers = [(name, number) for name, pairs in written.items() for number, _ in pairs]
+    with new.client() as client:
+        lost = [f"{name}:{number}" for name, number in numbers if client.call("GET", f"{name}:{number}") != str(number).encode()]
+    assert not lost, f"{len(lost)} of {len(numbers)} lost, {failures}"
+    # Through a sentinel nothing fails: what the old primary refused is sent to the new one.
+    assert not [failure for failure in failures if failure[0] == "forwarded"], failures
+    old.start()
+    cluster.wait_until_healthy(30)
+    assert cluster.primary() == new
+
+
+def test_one_of_our_sentinels_settles_with_two_of_redis(tmp_path):
+    """Failures and an ordered failover: all three agree within seconds each time."""
+    ports = [free_port() for _ in range(6)]
+    cluster = Cluster(str(tmp_path / "cluster"), db_ports=ports[:3], sentinel_ports=ports[3:], stock_sentinels=2,
+                      down_after_milliseconds=2000)
+    cluster.start(seconds=90, fresh=True)
+    try:
+        for leader in [None, cluster.sentinels[2], cluster.sentinels[0]]:
+            old = cluster.primary()
+            if leader is None:
+                old.process.kill()
+            else:
+                eventually(lambda: leader.answer("SENTINEL", "FAILOVER", PRIMARY, timeout=5) == "OK", "the order is taken", 30)
+            new = wait_for_another(cluster, old, seconds=20)
+            if leader is None:
+                old.start()
+            cluster.wait_until_healthy(20)
+            assert cluster.primary() == new
+    finally:
+        cluster.stop()

@@ -57,10 +57,14 @@ def test_a_line_without_end_is_refused(pair, data):
     assert ours == theirs
 
 
-def test_more_than_a_million_arguments_are_refused(db):
-    """A limit of ours; Redis allows two thousand millions."""
-    reply, closed = answer(db, b"*1048577\r\n")
-    assert (reply, closed) == (b"-ERR Protocol error: invalid multibulk length\r\n", True)
+def test_more_than_a_million_arguments_are_taken_and_two_thousand_millions_are_not(pair):
+    count = 1_100_000
+    for server in pair:
+        with server.client(timeout=30) as client:
+            client.send(b"*%d\r\n$5\r\nRPUSH\r\n$1\r\nl\r\n" % (count + 2) + b"$1\r\nx\r\n" * count)
+            assert client.raw_reply() == b":%d\r\n" % count
+        reply, closed = answer(server, b"*2147483648\r\n")
+        assert (reply, closed) == (b"-ERR Protocol error: invalid multibulk length\r\n", True)
 
 
 def test_a_tls_hello_on_a_plaintext_port_does_no_harm(db):

@@ -109,6 +109,55 @@ struct SentinelSimulationTests {
         }
     }
 
+    @Test(
+        "A primary that is told to stop is replaced first: nothing is lost, in less than half a second",
+        arguments: [0, 1])
+    func plannedStop(writeQuorum: Int) {
+        for seed in 7000..<7040 {
+            let cluster = SimulatedCluster(
+                seed: UInt64(seed), settings: writeQuorum > 0 ? [("write-quorum", "\(writeQuorum)")] : [])
+            for database in cluster.databases { database.supportsFencing = true }
+            guard acquainted(cluster) else {
+                Issue.record("not acquainted: \(cluster.report)")
+                return
+            }
+            cluster.run(for: Milliseconds(cluster.random(1500)))
+            // One sentinel may be away: the other two are a majority.
+            if seed % 3 == 0 { cluster.sentinels[cluster.random(3)].crash() }
+            let sentinels = cluster.sentinels.count(where: \.isAlive)
+            cluster.databases[0].terminate()
+            let stopped = cluster.now
+            let isSwitched = cluster.run(until: stopped + 500) {
+                cluster.switches.count == sentinels && !cluster.databases[0].isAlive
+            }
+            let promoted = cluster.databases.compactMap(\.promotedAtOffset)
+            let isWhole = promoted.count == 1 && cluster.databases[0].demotedAtOffset == promoted[0]
+            cluster.run(for: 500)
+            cluster.databases[0].restart()
+            for sentinel in cluster.sentinels where !sentinel.isAlive { sentinel.start() }
+            let isSettled = cluster.run(until: cluster.now + 10_000) { cluster.isSettled }
+            guard isSwitched, isWhole, isSettled, cluster.failures.isEmpty else {
+                Issue.record("\(promoted) \(cluster.databases.map(\.demotedAtOffset)): \(cluster.report)")
+                return
+            }
+        }
+    }
+
+    @Test("A primary that is told to stop without a majority of sentinels ends when its patience does")
+    func plannedStopWithoutMajority() {
+        let cluster = SimulatedCluster(seed: 7100)
+        guard acquainted(cluster) else {
+            Issue.record("not acquainted: \(cluster.report)")
+            return
+        }
+        cluster.sentinels[1].crash()
+        cluster.sentinels[2].crash()
+        cluster.databases[0].terminate(patience: 3000)
+        #expect(!cluster.run(until: cluster.now + 2900) { !cluster.databases[0].isAlive })
+        #expect(cluster.run(until: cluster.now + 200) { !cluster.databases[0].isAlive })
+        #expect(cluster.switches.isEmpty && cluster.failures.isEmpty, "\(cluster.report)")
+    }
+
     @Test("A minority of sentinels never replaces the primary")
     func minority() {
         for seed in 3000..<3010 {
@@ -216,7 +265,8 @@ struct Chaos {
     mutating func strike() {
         let database = cluster.databases[cluster.random(cluster.databases.count)]
         let sentinel = cluster.sentinels[cluster.random(cluster.sentinels.count)]
-        switch cluster.random(11) {
+        switch cluster.random(12) {
+        case 11: database.terminate()
         case 0, 1: database.crash()
         case 2, 3: database.restart()
         case 4:
@@ -244,6 +294,7 @@ struct Chaos {
         cluster.partitions = []
         for database in cluster.databases {
             database.isPaused = false
+            database.stay()
             database.restart()
         }
         for sentinel in cluster.sentinels {

@@ -19,6 +19,8 @@ final class SimulatedDatabase: SimulatedProcess {
     var supportsFencing = false
     var fencedEpoch: Epoch?
     private(set) var pausedUntil: Milliseconds = 0
+    /// It has got SIGTERM, and waits to be replaced.
+    private var isStopping = false
     /// Offsets at its last change to a primary and to a replica.
     private(set) var promotedAtOffset: Int64?
     private(set) var demotedAtOffset: Int64?
@@ -45,9 +47,38 @@ final class SimulatedDatabase: SimulatedProcess {
         cluster.closeAll(of: self, .reset)
     }
 
+    /// SIGTERM: a primary lets its writes wait and asks to be replaced, for at most `patience`; then it ends.
+    func terminate(patience: Milliseconds = 10_000) {
+        guard isAlive, !isPaused, !isStopping else { return }
+        guard primary == nil, !subscribers.isEmpty else { return crash() }
+        isStopping = true
+        pausedUntil = cluster.now + patience
+        for number in subscribers.sorted() {
+            guard let subscriber = cluster.connections[number] else { continue }
+            cluster.reply(.message(subscriber.link, channel: handoverChannel, payload: "\(patience)"), on: subscriber)
+        }
+        waitForHandover(until: cluster.now + patience, runID)
+    }
+
+    private func waitForHandover(until deadline: Milliseconds, _ life: String) {
+        cluster.after(10) { [weak self] in
+            guard let self, isAlive, isStopping, runID == life else { return }
+            if primary != nil || cluster.now >= deadline { crash() } else { waitForHandover(until: deadline, life) }
+        }
+    }
+
+    /// SHUTDOWN ABORT.
+    func stay() {
+        guard isStopping else { return }
+        isStopping = false
+        pausedUntil = 0
+    }
+
     func restart() {
         guard !isAlive else { return }
         isAlive = true
+        isStopping = false
+        pausedUntil = 0
         runID = cluster.generator.runID()
         primary = storedPrimary
         fencedEpoch = nil
@@ -119,6 +150,7 @@ final class SimulatedDatabase: SimulatedProcess {
         case .subscribeHello:
             subscribers.insert(connection.number)
             return .array([.bulk("subscribe"), .bulk(helloChannel), .integer(1)])
+        case .subscribeHandover: return .array([.bulk("subscribe"), .bulk(handoverChannel), .integer(2)])
         case .publishHello(let text):
             for number in subscribers.sorted() {
                 guard let subscriber = cluster.connections[number] else { continue }
@@ -147,8 +179,8 @@ final class SimulatedDatabase: SimulatedProcess {
             isLinkUp = false
             linkDownSince = cluster.now
             linkUpAt = cluster.now + Milliseconds(5 + cluster.random(60))
-        case .pauseWrites(let duration): pausedUntil = cluster.now + duration
-        case .unpause: pausedUntil = 0
+        case .pauseWrites(let duration): pausedUntil = max(pausedUntil, cluster.now + duration)
+        case .unpause: if !isStopping { pausedUntil = 0 }
         case .configRewrite: storedPrimary = primary
         case .clientKill(let type):
             let kind: LinkKind = type == "pubsub" ? .pubSub : .command

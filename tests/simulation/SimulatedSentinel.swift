@@ -124,7 +124,7 @@ final class SimulatedSentinel: SimulatedProcess {
                 disk = directives.map(\.words)
                 handle(.persisted(version: version))
             }
-        case .resolve: break
+        case .resolve, .runScript, .crash: break
         case .setTimer(let time):
             timerNumber += 1
             let number = timerNumber

@@ -29,10 +29,11 @@ class Node:
         self.name = f"{kind}-{index}"
         self.folder = os.path.join(cluster.folder, self.name)
         self.settings_path = os.path.join(self.folder, f"{kind}.conf")
+        self.stock = cluster.stock
         self.process = None
 
     def start(self):
-        if self.cluster.stock:
+        if self.stock:
             command = [binaries.stock("redis-server" if self.kind == "db" else "redis-sentinel"), self.settings_path]
         else:
             command = [binaries.ours("dssm-" + self.kind), self.settings_path]
@@ -66,7 +67,7 @@ class Node:
 
 class Cluster:
     def __init__(self, folder, stock=False, db_ports=(6379, 6380, 6381), sentinel_ports=(26379, 26380, 26381),
-                 db_settings=(), sentinel_settings=(), down_after_milliseconds=1000):
+                 db_settings=(), sentinel_settings=(), down_after_milliseconds=1000, stock_sentinels=0):
         self.folder = os.path.abspath(folder)
         self.stock = stock
         self.db_settings, self.sentinel_settings = list(db_settings), list(sentinel_settings)
@@ -74,6 +75,9 @@ class Cluster:
         self.certificates = None
         self.dbs = [Node(self, "db", index, port) for index, port in enumerate(db_ports)]
         self.sentinels = [Node(self, "sentinel", index, port) for index, port in enumerate(sentinel_ports)]
+
+        for node in self.sentinels[:stock_sentinels]:
+            node.stock = True
 
     @property
     def nodes(self):

@@ -123,6 +123,7 @@ public struct EngineState {
     /// The access clock of the current second, as LRU wants it: 24 bits of seconds.
     var accessClock: UInt32 = 0
     /// Set while commands come from the primary or the log: then nothing expires by itself.
+    /// Also set while the dataset must stand still: expired keys are hidden and not deleted.
     public var isReplica = false
     /// Commands come from our primary or from the log: expired keys are still visible to them.
     public var obeysStream = false

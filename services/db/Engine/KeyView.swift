@@ -114,7 +114,7 @@ extension Engine {
         }
     }
 
-    /// Frees a collection whose loading has failed.
+    /// Frees a collection that was begun and will not be finished.
     public func abandonLoading(_ builder: CollectionBuilder) {
         switch builder.value {
         case .list(let loader): loadListAbandon(loader)

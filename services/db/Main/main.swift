@@ -1,8 +1,9 @@
-import DatabaseServer
-import Glibc
 // dssm-db: reads the settings, starts the server, turns the outcome into an exit code.
 //
-// Exit codes: 0 stopped on request; 1 cannot start (settings, port, certificates, data); 2 the data on disk is damaged.
+// Exit codes: 0 stopped on request; 1 cannot start (settings, port, certificates, data); 2 the data on disk is damaged;
+// 3 another process uses the data folder.
+import DatabaseServer
+import Glibc
 import ServerConfiguration
 import Telemetry
 

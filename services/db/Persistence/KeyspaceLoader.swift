@@ -46,6 +46,12 @@ public struct KeyspaceLoader: RDBSink {
         throw SinkRefusal("function libraries are not supported")
     }
 
+    /// Call it when loading ends early: gives back what a collection in the middle has taken.
+    public mutating func abandon() {
+        if let builder { engine.abandonLoading(builder) }
+        builder = nil
+    }
+
     private mutating func skips(_ metadata: EntryMetadata) -> Bool {
         guard skipsExpired, let expiry = metadata.expiryMilliseconds, expiry <= engine.now else { return false }
         expiredKeys += 1
@@ -71,6 +77,7 @@ public struct KeyspaceLoader: RDBSink {
             case .hash: .hash
             case .sortedSet: .sortedSet
             }
+        abandon()
         builder = engine.beginLoading(entryKind, countHint: countHint)
         if builder == nil { throw SinkRefusal("values of this type are not supported") }
     }
@@ -96,10 +103,4 @@ public struct KeyspaceLoader: RDBSink {
 
     /// Chooses the database that a value is restored to, which is known to be there.
     public mutating func beginDatabase(restoring index: Int) { database = index }
-
-    /// Frees what was loaded of a key whose rest turned out to be damaged.
-    public mutating func abandon() {
-        if let builder { engine.abandonLoading(builder) }
-        builder = nil
-    }
 }

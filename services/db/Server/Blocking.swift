@@ -181,10 +181,14 @@ extension Server {
     // MARK: CLIENT PAUSE
 
     /// Pausing holds back commands; their clients wait as blocked ones do, with the command still in the input.
-    func mustPause(_ client: Client, _ shape: CommandShape) -> Bool {
+    ///
+    /// Sentinels publish hello messages on the link on which they watch and give orders: held back, it would keep a handover
+    /// from its end. Those messages are delivered here, and not propagated in a pause.
+    func mustPause(_ client: Client, _ shape: CommandShape, _ arguments: UnsafeMutablePointer<ByteView>) -> Bool {
         guard let pause, !client.has([.replica, .primary]) else { return false }
         if pause.onlyWrites {
-            return shape.has(.write) || shape.id == .publish
+            return shape.has(.write) || shape.id == .spublish
+                || shape.id == .publish && !(arguments[1] == ByteView(Server.helloChannel))
                 || shape.id == .exec && client.details.queued.contains { $0.shape.has(.write) }
         }
         return shape.id != .client && shape.id != .quit && shape.id != .reset
@@ -204,8 +208,10 @@ extension Server {
     }
 
     func endPause() {
-        guard let pause else { return }
+        // A planned stop has its own end. As a replica there are no writes to hold back.
+        guard let pause, plannedStop == nil || isReplicaRole else { return }
         self.pause = nil
+        updateEngineRole()
         updateLongWay()
         for id in pause.waiting {
             if let client = clients[id] { resume(client) }

@@ -53,8 +53,9 @@ final class ClientDetails {
     var shardChannels: Set<[UInt8]> = []
     var blocking: BlockedCommand?
     var replica: ReplicaLink?
-    /// Since when the output has been over its class's soft limit, monotonic milliseconds.
-    var softLimitSince: Int64?
+    var outputWatch = OutputLimitWatch()
+    /// Of the long command that the input begins with, when it has not come whole.
+    var progress: RequestProgress?
     /// Offset in the propagation stream after this client's last write, for WAIT.
     var lastWriteOffset: UInt64 = 0
 

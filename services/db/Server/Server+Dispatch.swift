@@ -97,7 +97,7 @@ extension Server {
         if isLoading, !shape.has(.loading) {
             return refuse(client, shape, reply, "LOADING dSSM is loading the dataset in memory")
         }
-        if pause != nil, mustPause(client, shape) { return holdPaused(client) }
+        if pause != nil, mustPause(client, shape, arguments) { return holdPaused(client) }
         if client.has(.inTransaction), !isExecutedInsideTransaction(shape.id) {
             queue(client, shape, arguments, count, reply)
             return countError(shape.slot, reply.out, isRejection: true)

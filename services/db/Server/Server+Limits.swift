@@ -4,9 +4,9 @@ import Reactor
 
 extension Server {
     func memoryRefusal(_ client: Client, _ shape: CommandShape) -> String? {
-        guard settings.engine.maxMemoryBytes > 0, !(isReplicaRole && settings.replicaIgnoreMaxMemory) else {
-            return nil
-        }
+        // In a pause the dataset stands still; what could grow it is held back anyway.
+        guard settings.engine.maxMemoryBytes > 0, pause == nil, !(isReplicaRole && settings.replicaIgnoreMaxMemory)
+        else { return nil }
         let isWithin = monitored("eviction-cycle") { engine.evict(overhead: 0, budget: Server.evictionsPerCommand) }
         guard !isWithin, growsMemory(client, shape) else { return nil }
         // The policy has keys to evict, but more than one command may wait for: go on, the next ones evict further.

@@ -49,9 +49,15 @@ extension Server {
             parser = RequestParser(limits: .unauthenticated, restricted: true)
             isRestricted = true
         }
-        if input.count < client.state.pointee.needed { return }
-        client.state.pointee.needed = 0
         var position = 0
+        if client.state.pointee.needed > 0 {
+            if input.count < client.state.pointee.needed { return }
+            client.state.pointee.needed = 0
+            if client.details.progress != nil {
+                guard let next = resumeParsing(client, connection, parser) else { return }
+                position = next
+            }
+        }
         while position < input.count {
             if batchCount == Server.batchSize {
                 runBatch()
@@ -59,18 +65,7 @@ extension Server {
             }
             switch parser.parse(input.base, position, input.count, arena) {
             case .command(let next, let count):
-                let first = arena.count &- count
-                let shape = commands.find(arena[first])
-                var hash: UInt64 = 0
-                if let shape, shape.firstKey > 0, Int(shape.firstKey) < count {
-                    hash = engine.hash(arena[first &+ Int(shape.firstKey)])
-                    engine.prefetchBucket(client.database, hash)
-                }
-                batch[batchCount] = BatchedCommand(
-                    client: client, shape: shape, firstArgument: first, argumentCount: count, hash: hash,
-                    raw: ByteView(input.base + position, input[position] == 42 ? next &- position : 0), start: position,
-                    end: next)
-                batchCount &+= 1
+                addToBatch(client, input, position, next, count)
                 position = next
             case .nothing(let next):
                 position = next
@@ -78,6 +73,7 @@ extension Server {
                 if batchCount == 0 { client.state.pointee.executed = next }
             case .incomplete(let needed):
                 client.state.pointee.needed = needed
+                if input.count &- position > Server.resumableBytes { beginProgress(client, parser, input, position) }
                 return
             case .failed(let error):
                 runBatch()
@@ -88,6 +84,65 @@ extension Server {
                 isRestricted = false
             }
         }
+    }
+
+    /// The command's arguments are the last `count` of the arena.
+    @inline(__always)
+    private func addToBatch(_ client: Client, _ input: ByteView, _ position: Int, _ next: Int, _ count: Int) {
+        let first = arena.count &- count
+        let shape = commands.find(arena[first])
+        var hash: UInt64 = 0
+        if let shape, shape.firstKey > 0, Int(shape.firstKey) < count {
+            hash = engine.hash(arena[first &+ Int(shape.firstKey)])
+            engine.prefetchBucket(client.database, hash)
+        }
+        batch[batchCount] = BatchedCommand(
+            client: client, shape: shape, firstArgument: first, argumentCount: count, hash: hash,
+            raw: ByteView(input.base + position, input[position] == 42 ? next &- position : 0), start: position,
+            end: next)
+        batchCount &+= 1
+    }
+
+    // MARK: Long commands
+
+    /// Bytes of an incomplete command from which on its next piece is parsed where the last one ended.
+    static let resumableBytes = 64 << 10
+
+    @inline(never)
+    private func beginProgress(_ client: Client, _ parser: RequestParser, _ input: ByteView, _ position: Int) {
+        guard input[position] == 42 else { return }
+        var progress = RequestProgress()
+        if case .incomplete(let needed) = progress.parse(parser, input.base, position, input.count, arena) {
+            client.state.pointee.needed = needed
+            client.details.progress = progress
+        }
+    }
+
+    /// Goes on with the long command that the input begins with.
+    ///
+    /// - Returns: where the next command begins; nil if the client's input ends here for now, or for good.
+    @inline(never)
+    private func resumeParsing(_ client: Client, _ connection: Connection, _ parser: RequestParser) -> Int? {
+        if batchCount == Server.batchSize {
+            runBatch()
+            if client.has([.blocked, .closing]) || !connection.isOpen { return nil }
+        }
+        let input = connection.input
+        // Taken out while it changes, or it would be copied.
+        guard var progress = client.details.progress.take() else { return 0 }
+        switch progress.parse(parser, input.base, 0, input.count, arena) {
+        case .command(let next, let count):
+            addToBatch(client, input, 0, next, count)
+            return next
+        case .incomplete(let needed):
+            client.state.pointee.needed = needed
+            client.details.progress = progress
+        case .nothing(let next): return next
+        case .failed(let error):
+            runBatch()
+            if connection.isOpen, !client.has([.blocked, .closing]) { refuse(client, error) }
+        }
+        return nil
     }
 
     /// A protocol error: the reply says what was wrong, then the connection ends, since nothing after it can be understood.
@@ -176,7 +231,7 @@ extension Server {
 
     @inline(never) private func settleRest(_ client: Client, _ connection: Connection, _ left: Int) {
         if client.has(.closing) { return connection.consumeInput(left) }
-        if left > settings.queryBufferLimit {
+        if left + (client.details.progress?.bytes ?? 0) > settings.queryBufferLimit {
             log.warning(
                 "query-buffer",
                 "Closing client that reached max query buffer length: \(describe(client)), \(left) bytes")
@@ -184,7 +239,9 @@ extension Server {
             return connection.close(.local("query buffer limit"))
         }
         // A blocked client may send ahead, but not without bound.
-        if client.has(.blocked), left > Server.blockedInputBytes { connection.setReadingPaused(true) }
+        if client.has(.blocked), left > Server.blockedInputBytes {
+            connection.setReadingPaused(true, endsWithPeer: true)
+        }
     }
 
     static let blockedInputBytes = 1 << 20
@@ -194,6 +251,7 @@ extension Server {
         client.remove(.blocked)
         // What was needed was counted from the last command of the input, and others come before it now.
         client.state.pointee.needed = 0
+        client.details.progress = nil
         client.connection.setReadingPaused(false)
         if !client.connection.input.isEmpty { client.connection.revisit() }
     }

@@ -81,6 +81,9 @@ public final class Server {
     let startedAt: Int64
     let runID: String
     var isShuttingDown = false
+    var plannedStop: PlannedStop?
+    /// Monotonic milliseconds until which clients that are killed may still get answers: see `Handover.swift`.
+    var farewellUntil: Int64 = 0
     var isLoading = false
     var listeners: [Connection] = []
     var tls: TLSReloader?
@@ -268,7 +271,7 @@ public final class Server {
 /// A condition that keeps the server from starting, as one line.
 public struct StartError: Error, CustomStringConvertible, Sendable {
     public let description: String
-    /// What the process ends with: 2 when the data is damaged, else 1.
+    /// What the process ends with: 2 when the data is damaged, 3 when another process uses the folder, else 1.
     public let exitCode: Int32
     public init(_ description: String, exitCode: Int32 = 1) {
         self.description = description
@@ -396,7 +399,7 @@ extension Server: ReactorHandler {
             log.notice("log-reopened", "SIGHUP received, the log file was opened anew")
         default:
             log.notice("signal", "Received \(number == SIGTERM ? "SIGTERM" : "SIGINT") scheduling shutdown...")
-            shutDown(save: nil)
+            if isShuttingDown { hurryPlannedStop() } else { shutDown(save: nil) }
         }
     }
 

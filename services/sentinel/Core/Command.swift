@@ -5,6 +5,7 @@ public enum Command: Equatable, Sendable {
     case ping
     case info
     case subscribeHello
+    case subscribeHandover
     case publishHello(String)
     case isMasterDown(Endpoint, epoch: Epoch, candidate: String?)
     case multi
@@ -30,6 +31,7 @@ public enum Command: Equatable, Sendable {
         case .ping: ["PING"]
         case .info: ["INFO"]
         case .subscribeHello: ["SUBSCRIBE", helloChannel]
+        case .subscribeHandover: ["SUBSCRIBE", handoverChannel]
         case .publishHello(let text): ["PUBLISH", helloChannel, text]
         case .isMasterDown(let endpoint, let epoch, let candidate):
             [

@@ -41,6 +41,7 @@ final class Instance {
 
     // From INFO (db only)
     var informationRefreshed: Milliseconds?
+    var informationText: String?
     /// When the INFO went out whose reply is still to come.
     var informationAsked: Milliseconds?
     var informationLastAsked: Milliseconds = .min / 2

@@ -77,7 +77,7 @@ public enum Event: Sendable {
     /// An attempt failed or a link ended. The link's id is dead from here on.
     case linkFailed(LinkID, LinkFailure)
     case reply(LinkID, RequestID, Reply)
-    /// A pub/sub message on a link that sent `Command.subscribeHello`.
+    /// A pub/sub message on a link that sent `Command.subscribeHello` or `.subscribeHandover`.
     case message(LinkID, channel: String, payload: String)
     /// A SENTINEL or PUBLISH command from outside, complete with its name.
     case request(RequesterID, [String])
@@ -86,6 +86,8 @@ public enum Event: Sendable {
     /// The configuration of `Action.persist` with this version is on stable storage.
     case persisted(version: UInt64)
     case persistenceFailed(version: UInt64, reason: String)
+    /// The script of `Action.runScript` has ended; nil: by a signal, or it could not be started.
+    case scriptEnded(UInt64, code: Int32?)
 }
 
 /// What the shell is to do, in order.
@@ -101,6 +103,10 @@ public enum Action: Equatable, Sendable {
     /// before that (a vote's reply, a candidate's request for votes) is held back by the state machine itself.
     case persist(version: UInt64, [SentinelDirective])
     case resolve(host: String)
+    /// Start a program, end it after `limit` milliseconds, report `Event.scriptEnded`.
+    case runScript(UInt64, [String], limit: Milliseconds)
+    /// End the process at once, as a crash would, after logging the text.
+    case crash(String)
     /// Replaces the former timer.
     case setTimer(at: Milliseconds)
 }
@@ -129,3 +135,7 @@ public struct SentinelEvent: Equatable, Sendable {
 
 /// The channel of hello messages.
 public let helloChannel = "__sentinel__:hello"
+
+/// On this channel a db of ours says that it is about to stop and wants to be replaced first: the payload is for how many
+/// milliseconds it will wait, 0 that it stays after all. Stock sentinels do not subscribe to it.
+public let handoverChannel = "__dssm__:handover"

@@ -16,6 +16,8 @@ final class MonitoredPrimary {
     /// The db's `write-quorum`; 0 when writes do not wait for replicas, and then a failover does not fence.
     var writeQuorum: Int
     var renamedCommands: [String: String]
+    var notificationScript: String?
+    var reconfigurationScript: String?
 
     // Epochs and vote
     var configEpoch: Epoch
@@ -38,6 +40,8 @@ final class MonitoredPrimary {
     /// Until then another sentinel, for which we voted, may do the failover.
     var leaveToLeaderUntil: Milliseconds = 0
     var failedAttempts = 0
+    /// Until then the primary waits to be replaced, because it is about to stop.
+    var handoverWantedUntil: Milliseconds?
     /// The epoch under which replicas were last fenced.
     var fencedEpoch: Epoch?
 
@@ -53,6 +57,8 @@ final class MonitoredPrimary {
         rebootDownAfter = settings.rebootDownAfter
         writeQuorum = settings.writeQuorum
         renamedCommands = settings.renamedCommands
+        notificationScript = settings.notificationScript
+        reconfigurationScript = settings.reconfigurationScript
         configEpoch = settings.configEpoch
         leaderEpoch = settings.leaderEpoch
         primary = Instance(number: number, kind: .primary, endpoint: settings.endpoint, now: now)
@@ -123,15 +129,30 @@ struct Failover {
         }
     }
 
+    enum Cause {
+        /// A quorum holds the primary for down.
+        case failure
+        /// An operator's order.
+        case order
+        /// The primary's own wish: it is about to stop.
+        case wish
+    }
+
     let epoch: Epoch
     let startedAt: Milliseconds
-    /// Ordered by an operator: goes on without votes if it must.
-    let isForced: Bool
+    let cause: Cause
     var phase = Phase.waitStart
     var phaseSince: Milliseconds
     /// The primary has said that its writes wait.
     var isPaused = false
+    /// The replica that was chosen for the handover has had all that the primary has.
+    var isCaughtUp = false
     var lastPromotionOrder: Milliseconds = 0
+
+    /// Goes on without votes if it must.
+    var isForced: Bool { cause == .order }
+    /// The primary works as far as anybody knows: it can be asked to let its writes wait.
+    var isPlanned: Bool { cause != .failure }
 
     /// Whether a replica may have been told to become a primary already.
     var isBeyondReturn: Bool {

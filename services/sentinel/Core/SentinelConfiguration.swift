@@ -15,6 +15,8 @@ public struct SentinelConfiguration: Equatable, Sendable {
         public var rebootDownAfter: Milliseconds = 0
         public var writeQuorum = 0
         public var renamedCommands: [String: String] = [:]
+        public var notificationScript: String?
+        public var reconfigurationScript: String?
         public var configEpoch: Epoch = 0
         public var leaderEpoch: Epoch = 0
         public var replicas: [Endpoint] = []
@@ -131,6 +133,8 @@ extension SentinelConfiguration.Primary {
         case .rebootDownAfter(_, let value): rebootDownAfter = value
         case .writeQuorum(_, let value): writeQuorum = value
         case .renameCommand(_, let from, let to): renamedCommands[from] = to
+        case .notificationScript(_, let path): notificationScript = path.isEmpty ? nil : path
+        case .reconfigurationScript(_, let path): reconfigurationScript = path.isEmpty ? nil : path
         case .configEpoch(_, let epoch): configEpoch = epoch
         case .leaderEpoch(_, let epoch): leaderEpoch = epoch
         case .knownReplica(_, let endpoint):
@@ -154,6 +158,8 @@ extension SentinelConfiguration.Primary {
         for (from, to) in renamedCommands.sorted(by: { $0.key < $1.key }) {
             lines.append(.renameCommand(name: name, from: from, to: to))
         }
+        if let notificationScript { lines.append(.notificationScript(name: name, notificationScript)) }
+        if let reconfigurationScript { lines.append(.reconfigurationScript(name: name, reconfigurationScript)) }
         lines.append(.configEpoch(name: name, configEpoch))
         lines.append(.leaderEpoch(name: name, leaderEpoch))
         lines += replicas.map { .knownReplica(name: name, $0) }

@@ -26,6 +26,8 @@ public enum SentinelDirective: Equatable, Sendable {
     case rebootDownAfter(name: String, Milliseconds)
     case writeQuorum(name: String, Int)
     case renameCommand(name: String, from: String, to: String)
+    case notificationScript(name: String, String)
+    case reconfigurationScript(name: String, String)
     case configEpoch(name: String, Epoch)
     case leaderEpoch(name: String, Epoch)
     case knownReplica(name: String, Endpoint)
@@ -41,7 +43,7 @@ public enum SentinelDirective: Equatable, Sendable {
             .parallelSyncs(let name, _), .authPassword(let name, _), .authUser(let name, _),
             .rebootDownAfter(let name, _), .writeQuorum(let name, _), .renameCommand(let name, _, _),
             .configEpoch(let name, _), .leaderEpoch(let name, _), .knownReplica(let name, _),
-            .knownSentinel(let name, _, _):
+            .knownSentinel(let name, _, _), .notificationScript(let name, _), .reconfigurationScript(let name, _):
             name
         }
     }
@@ -70,6 +72,8 @@ public enum SentinelDirective: Equatable, Sendable {
                 case .rebootDownAfter(let name, let value): ["master-reboot-down-after-period", name, String(value)]
                 case .writeQuorum(let name, let value): ["write-quorum", name, String(value)]
                 case .renameCommand(let name, let from, let to): ["rename-command", name, from, to]
+                case .notificationScript(let name, let path): ["notification-script", name, path]
+                case .reconfigurationScript(let name, let path): ["client-reconfig-script", name, path]
                 case .configEpoch(let name, let epoch): ["config-epoch", name, String(epoch)]
                 case .leaderEpoch(let name, let epoch): ["leader-epoch", name, String(epoch)]
                 case .knownReplica(let name, let endpoint):
@@ -221,8 +225,12 @@ private struct DirectiveArguments {
             try need(3...4, "<name> <host> <port> [run id]")
             if values.count == 4, !isRunID(values[3]) { throw fail("'\(values[3])' is not a run id") }
             return .knownSentinel(name: values[0], try endpoint(1), runID: values.count == 4 ? values[3] : nil)
-        case "notification-script", "client-reconfig-script":
-            throw fail("scripts are not run by this sentinel; subscribe to its events instead")
+        case "notification-script":
+            try need(2...2, "<name> <path>")
+            return .notificationScript(name: values[0], values[1])
+        case "client-reconfig-script":
+            try need(2...2, "<name> <path>")
+            return .reconfigurationScript(name: values[0], values[1])
         default:
             throw fail("unknown directive")
         }

@@ -18,6 +18,7 @@ extension SentinelStateMachine {
         group.electionAt = nil
         group.leaveToLeaderUntil = 0
         group.failedAttempts = 0
+        group.handoverWantedUntil = nil
         group.objectivelyDownSince = nil
         group.fencedEpoch = nil
         group.replicas.removeAll { $0 === promoted }

@@ -52,7 +52,12 @@ extension SentinelStateMachine {
     // MARK: Candidacy
 
     func startElectionIfNeeded(_ group: MonitoredPrimary) {
-        guard let downSince = group.objectivelyDownSince, group.failover == nil else { return }
+        guard group.failover == nil else { return }
+        if let until = group.handoverWantedUntil, now >= until { group.handoverWantedUntil = nil }
+        guard group.objectivelyDownSince != nil || group.handoverWantedUntil != nil else {
+            group.electionAt = nil
+            return
+        }
         if now < group.leaveToLeaderUntil {
             // The leader we voted for may have died too. Otherwise it has its time.
             let leader = group.sentinels.first { $0.runID == group.leader }
@@ -62,10 +67,10 @@ extension SentinelStateMachine {
         if isNewcomer, now - startedAt < timing.newcomerSilence {
             return schedule(startedAt + timing.newcomerSilence)
         }
-        let start = group.electionAt ?? max(now, downSince) + turnInElection(group)
+        let start = group.electionAt ?? now + turnInElection(group)
         group.electionAt = start
         guard now >= start else { return schedule(start) }
-        startFailover(group, isForced: false)
+        startFailover(group, group.objectivelyDownSince != nil ? .failure : .wish)
     }
 
     /// How long to wait before standing for election: the sentinels that are up take turns in the order of their run ids.
@@ -74,11 +79,11 @@ extension SentinelStateMachine {
         return Milliseconds(rank) * timing.electionRankStep + random(below: timing.electionJitter)
     }
 
-    func startFailover(_ group: MonitoredPrimary, isForced: Bool) {
+    func startFailover(_ group: MonitoredPrimary, _ cause: Failover.Cause) {
         guard currentEpoch < highestEpoch else { return }
         adoptEpoch(currentEpoch + 1, group)
         group.electionAt = nil
-        group.failover = Failover(epoch: currentEpoch, startedAt: now, isForced: isForced, phaseSince: now)
+        group.failover = Failover(epoch: currentEpoch, startedAt: now, cause: cause, phaseSince: now)
         emit(.warning, "+try-failover", group, group.primary)
         vote(group, epoch: currentEpoch, for: myID)
     }
@@ -125,7 +130,9 @@ extension SentinelStateMachine {
 
     private func winElection(_ group: MonitoredPrimary) {
         emit(.warning, "+elected-leader", group, group.primary)
-        if fencesNeeded(group) > 0 {
+        crashIfSimulated(.crashAfterElection)
+        // Fenced replicas could not catch up with a primary that works: there the fence comes after the handover.
+        if fencesNeeded(group) > 0, !isHandover(group) {
             enter(group, .fencing)
         } else {
             enter(group, .selectReplica)
@@ -138,6 +145,7 @@ extension SentinelStateMachine {
     func abortFailover(_ group: MonitoredPrimary, _ event: String, retryAfter: Milliseconds = 0) {
         guard let failover = group.failover else { return }
         emit(.warning, event, group, group.primary)
+        if failover.isPaused { send(.unpause, to: group.primary, .other) }
         endFailover(group)
         group.failedAttempts += 1
         let spread = min((timing.electionRankStep * 2) << Milliseconds(min(group.failedAttempts, 6)), 2000)

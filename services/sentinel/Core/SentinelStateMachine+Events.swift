@@ -11,6 +11,7 @@ extension SentinelStateMachine {
         _ level: EventLevel, _ type: String, _ group: MonitoredPrimary, _ instance: Instance, _ rest: String = ""
     ) {
         emit(level, type, describe(group, instance) + rest)
+        if level == .warning { notifyScript(group, type, describe(group, instance) + rest) }
     }
 
     /// `<type> <name> <ip> <port> @ <master-name> <master-ip> <master-port>`, without the part from the at sign for the
@@ -103,6 +104,8 @@ extension SentinelStateMachine {
             settings.rebootDownAfter = group.rebootDownAfter
             settings.writeQuorum = group.writeQuorum
             settings.renamedCommands = group.renamedCommands
+            settings.notificationScript = group.notificationScript
+            settings.reconfigurationScript = group.reconfigurationScript
             settings.configEpoch = group.configEpoch
             settings.leaderEpoch = group.leaderEpoch
             settings.replicas = group.databases.filter { $0 !== current }.map(\.endpoint)

@@ -1,10 +1,11 @@
 // Failover: what the elected leader does, step by step. Each step begins as soon as what it waits for is there.
 //
-//     waitStart -> [fencing] -> selectReplica -> [handOver] -> sendReplicaOfNoOne -> waitPromotion
-//               -> reconfigureReplicas -> updateConfiguration
+//     waitStart -> [fencing] -> selectReplica -> [handOver -> [fencing -> selectReplica]] -> sendReplicaOfNoOne
+//               -> waitPromotion -> reconfigureReplicas -> updateConfiguration
 //
-// Handover (only when an operator orders the failover of a primary that works): its writes wait until the chosen replica
-// has everything, then the replica is promoted and the old primary told to follow it. Nothing is lost.
+// Handover (only of a primary that works: an operator orders it, or the primary asks for it because it is about to stop): its
+// writes wait until the chosen replica has everything, then the replica is promoted and the old primary told to follow it.
+// Nothing is lost.
 //
 // Fencing (only with a write quorum N > 0): before offsets are read, at least R - N + 1 of the R replicas stop following
 // the old primary under this failover's epoch. The old primary can then gather at most N - 1 acknowledgements, so
@@ -94,8 +95,14 @@ extension SentinelStateMachine {
             return abortFailover(group, "-failover-abort-no-good-slave", retryAfter: 500)
         }
         emit(.warning, "+selected-slave", group, chosen)
-        let isHandover = failover.isForced && !group.primary.isSubjectivelyDown && group.primary.isConnected
-        enter(group, isHandover ? .handOver(chosen) : .sendReplicaOfNoOne(chosen))
+        enter(group, isHandover(group) ? .handOver(chosen) : .sendReplicaOfNoOne(chosen))
+    }
+
+    /// Whether the failover has still to wait for a replica that has all that the working primary has.
+    func isHandover(_ group: MonitoredPrimary) -> Bool {
+        guard let failover = group.failover else { return false }
+        return failover.isPlanned && !failover.isCaughtUp && !group.primary.isSubjectivelyDown
+            && group.primary.isConnected
     }
 
     // MARK: Handover
@@ -103,31 +110,51 @@ extension SentinelStateMachine {
     private func stepHandover(_ group: MonitoredPrimary, _ failover: Failover, _ promoted: Instance) {
         let primary = group.primary
         // A primary that fails meanwhile is replaced like any other that fails.
-        if primary.isSubjectivelyDown || !primary.isConnected { return enter(group, .sendReplicaOfNoOne(promoted)) }
+        if primary.isSubjectivelyDown || !primary.isConnected { return promoteOrFence(group, promoted) }
         let since = failover.phaseSince
         if failover.isPaused, primary.informationRefreshed != nil, (promoted.informationRefreshed ?? .min) >= since,
             promoted.offset >= primary.offset
         {
-            return enter(group, .sendReplicaOfNoOne(promoted))
+            return promoteOrFence(group, promoted)
         }
         guard now - since > timing.handoverPatience else { return schedule(since + timing.handoverPatience + 1) }
-        send(.unpause, to: primary, .other)
         abortFailover(group, "-failover-abort-slave-timeout")
+    }
+
+    private func promoteOrFence(_ group: MonitoredPrimary, _ promoted: Instance) {
+        group.failover?.isCaughtUp = true
+        enter(group, fencesNeeded(group) > 0 ? .fencing : .sendReplicaOfNoOne(promoted))
+    }
+
+    /// A db says that it is about to stop, and for how long it waits to be replaced.
+    func handoverAsked(_ payload: String, by instance: Instance, _ group: MonitoredPrimary) {
+        guard instance === group.primary, group.failover == nil || group.failover?.cause == .wish,
+            let patience = Milliseconds(payload), patience >= 0
+        else { return }
+        guard patience > 0 else {
+            group.handoverWantedUntil = nil
+            return
+        }
+        if group.handoverWantedUntil == nil { emit(.notice, "+handover-wanted", group, instance) }
+        group.handoverWantedUntil = now + min(patience, timing.handoverWishLifetime)
     }
 
     /// The primary's writes wait from here on: only what INFO says after this is its last offset.
     func writesPaused(_ reply: Reply, _ group: MonitoredPrimary) {
         guard case .handOver(let promoted) = group.failover?.phase else { return }
         // An old version that cannot do it: promote without, as stock Redis Sentinel does.
-        if case .error = reply { return enter(group, .sendReplicaOfNoOne(promoted)) }
+        if case .error = reply { return promoteOrFence(group, promoted) }
         group.failover?.isPaused = true
         group.primary.informationRefreshed = nil
         if send(.info, to: group.primary, .information) { group.primary.informationAsked = now }
     }
 
-    /// The replica to promote: lowest priority number, then highest offset, then smallest run id.
+    /// The replica to promote: lowest priority number, then highest offset, then smallest run id. With a write quorum the
+    /// offset comes first: an acknowledged write may be on a single one of the fenced replicas.
     func bestReplica(_ group: MonitoredPrimary) -> Instance? {
-        group.replicas.filter { isPromotable(group, $0) }.min { left, right in
+        let isOffsetFirst = fencesNeeded(group) > 0
+        return group.replicas.filter { isPromotable(group, $0) }.min { left, right in
+            if isOffsetFirst, left.offset != right.offset { return left.offset > right.offset }
             if left.priority != right.priority { return left.priority < right.priority }
             if left.offset != right.offset { return left.offset > right.offset }
             return (left.runID ?? "~") < (right.runID ?? "~")
@@ -144,7 +171,9 @@ extension SentinelStateMachine {
         let validity = group.primary.isSubjectivelyDown ? timing.pingPeriod * 5 : timing.informationPeriod * 3
         guard now - refreshed <= validity else { return false }
         guard replica.primaryLinkDownTime <= outage(group) + group.downAfter * 10 else { return false }
-        if let failover = group.failover, fencesNeeded(group) > 0 { return replica.fenced?.epoch == failover.epoch }
+        if let failover = group.failover, fencesNeeded(group) > 0, !isHandover(group) {
+            return replica.fenced?.epoch == failover.epoch
+        }
         return true
     }
 
@@ -197,10 +226,12 @@ extension SentinelStateMachine {
         group.configEpoch = failover.epoch
         group.failedAttempts = 0
         emit(.warning, "+promoted-slave", group, promoted)
+        crashIfSimulated(.crashAfterPromotion)
         emitSwitch(group, to: promoted.endpoint)
+        reconfigureClients(group, to: promoted.endpoint, isLeader: true)
         enter(group, .reconfigureReplicas(promoted))
         // After a handover, and when the old primary has come back in time: every write that it takes now is lost.
-        if !group.primary.isSubjectivelyDown, orderReplicaOf(group.primary, promoted), failover.isForced {
+        if !group.primary.isSubjectivelyDown, orderReplicaOf(group.primary, promoted), failover.isPlanned {
             send(.unpause, to: group.primary, .other)
         }
         markChanged()

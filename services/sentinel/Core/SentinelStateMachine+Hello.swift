@@ -90,6 +90,7 @@ extension SentinelStateMachine {
         if group.currentPrimary !== group.primary { switchPrimary(group, to: group.currentPrimary) }
         emit(.warning, "+config-update-from", group, sentinel)
         emitSwitch(group, to: hello.primary)
+        reconfigureClients(group, to: hello.primary, isLeader: false)
         switchPrimary(group, to: hello.primary)
     }
 

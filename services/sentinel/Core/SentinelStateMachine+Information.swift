@@ -67,6 +67,7 @@ extension SentinelStateMachine {
         let information = Information(text, maximumReplicas: timing.maximumReplicas)
         // Something else answers there, or the reply is broken: no news.
         guard let role = information.role else { return }
+        instance.informationText = String(decoding: text.utf8.prefix(Self.cachedInformationBytes), as: UTF8.self)
         noteRunID(information, instance, group)
         instance.productVersion = information.productVersion
         instance.primaryLinkDownTime = information.primaryLinkDownSeconds * 1000

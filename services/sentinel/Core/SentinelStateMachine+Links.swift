@@ -108,6 +108,7 @@ extension SentinelStateMachine {
             authenticate(owner, id)
             send(.clientSetName("sentinel-\(myID.prefix(8))-pubsub"), to: instance, .other, on: .pubSub)
             send(.subscribeHello, to: instance, .subscribe, on: .pubSub)
+            send(.subscribeHandover, to: instance, .subscribe, on: .pubSub)
         }
     }
 

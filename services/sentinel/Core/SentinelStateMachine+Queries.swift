@@ -95,8 +95,9 @@ extension SentinelStateMachine {
     public func informationSection(now: Milliseconds) -> String {
         var text = "# Sentinel\r\nsentinel_masters:\(groups.count)\r\nsentinel_tilt:\(tiltSince == nil ? 0 : 1)\r\n"
         text += "sentinel_tilt_since_seconds:\(tiltSince.map { (now - $0) / 1000 } ?? -1)\r\n"
-        text += "sentinel_running_scripts:0\r\nsentinel_scripts_queue_length:0\r\n"
-        text += "sentinel_simulate_failure_flags:0\r\n"
+        text += "sentinel_running_scripts:\(scripts.count(where: \.isRunning))\r\n"
+        text += "sentinel_scripts_queue_length:\(scripts.count)\r\n"
+        text += "sentinel_simulate_failure_flags:\(simulatedFailures.rawValue)\r\n"
         for (index, state) in primaryStates.enumerated() {
             text += "master\(index):name=\(state.name),status=\(state.status),address=\(state.primary),"
             text += "slaves=\(state.replicas),sentinels=\(state.sentinels)\r\n"
@@ -165,6 +166,12 @@ extension SentinelStateMachine {
             current.reportedRole == .primary, current.informationRefreshed != nil
         else { return nil }
         return current.endpoint
+    }
+
+    /// Whether a db of a monitored primary does not answer.
+    public func isDead(_ endpoint: Endpoint, of name: String) -> Bool {
+        guard let database = group(name)?.databases.first(where: { $0.endpoint == endpoint }) else { return true }
+        return database.isSubjectivelyDown || !database.isConnected
     }
 
     /// What the dbs of a monitored primary ask for.

@@ -31,7 +31,8 @@ extension SentinelStateMachine {
         "myid": 0...0, "masters": 0...0, "master": 1...1, "replicas": 1...1, "slaves": 1...1, "sentinels": 1...1,
         "is-master-down-by-addr": 4...4, "reset": 1...1, "get-master-addr-by-name": 1...1, "failover": 1...1,
         "pending-scripts": 0...0, "monitor": 4...4, "flushconfig": 0...0, "remove": 1...1, "ckquorum": 1...1,
-        "set": 3...1000, "config": 2...1000, "help": 0...0,
+        "set": 3...1000, "config": 2...1000, "help": 0...0, "debug": 0...1000,
+        "info-cache": 0...1000, "simulate-failure": 0...1000,
     ]
 
     private func wrongNumber(_ command: String) -> Reply {
@@ -43,7 +44,10 @@ extension SentinelStateMachine {
         case "myid": return .bulk(myID)
         case "masters": return .array(groups.map { fields(of: $0.primary, $0) })
         case "reset": return .integer(Int64(reset(matching: arguments[0])))
-        case "pending-scripts": return .array([])
+        case "pending-scripts": return pendingScripts
+        case "debug": return debug(arguments)
+        case "info-cache": return informationCache(arguments)
+        case "simulate-failure": return simulateFailure(arguments)
         case "monitor": return monitor(arguments)
         case "config": return executeConfig(arguments)
         case "help": return .array(Self.help.map { .simple($0) })
@@ -127,7 +131,7 @@ extension SentinelStateMachine {
     private func orderFailover(_ group: MonitoredPrimary) -> Reply {
         guard group.failover == nil else { return .error("INPROG Failover already in progress") }
         guard bestReplica(group) != nil else { return .error("NOGOODSLAVE No suitable replica to promote") }
-        startFailover(group, isForced: true)
+        startFailover(group, .order)
         return .ok
     }
 
@@ -156,6 +160,7 @@ extension SentinelStateMachine {
             group.objectivelyDownSince = nil
             group.electionAt = nil
             group.leaveToLeaderUntil = 0
+            group.handoverWantedUntil = nil
             group.failedAttempts = 0
             dropAll(group.primary)
             group.primary.command = LinkSlot()
@@ -201,20 +206,23 @@ extension SentinelStateMachine {
         "CKQUORUM <master-name>", "    Say whether enough sentinels are reachable for quorum and majority.",
         "CONFIG GET <param> [<param> ...]", "    Show parameters of this process.",
         "CONFIG SET <param> <value> [<param> <value> ...]", "    Change parameters of this process.",
+        "DEBUG [<param> <value> ...]", "    Show the periods of this process, or change some.",
         "FAILOVER <master-name>", "    Replace the primary now.",
         "FLUSHCONFIG", "    Write the settings file with the current state.",
         "GET-MASTER-ADDR-BY-NAME <master-name>", "    Host and port of the current primary.",
+        "INFO-CACHE [<master-name> ...]", "    The last INFO of each db, and its age.",
         "IS-MASTER-DOWN-BY-ADDR <ip> <port> <current-epoch> <runid>", "    Between sentinels: opinion and vote.",
         "MASTER <master-name>", "    State of one monitored primary.",
         "MASTERS", "    State of all monitored primaries.",
         "MONITOR <name> <ip> <port> <quorum>", "    Begin to monitor a primary.",
         "MYID", "    The run id of this sentinel.",
-        "PENDING-SCRIPTS", "    Always empty: this sentinel runs no scripts.",
+        "PENDING-SCRIPTS", "    Scripts that run or wait.",
         "REMOVE <master-name>", "    Stop monitoring a primary.",
         "REPLICAS <master-name>", "    State of the replicas of a primary.",
         "RESET <pattern>", "    Forget replicas and sentinels of the primaries that match, and find them again.",
         "SENTINELS <master-name>", "    State of the other sentinels of a primary.",
         "SET <master-name> <option> <value> [<option> <value> ...]", "    Change settings of a monitored primary.",
+        "SIMULATE-FAILURE (CRASH-AFTER-ELECTION|CRASH-AFTER-PROMOTION|HELP)", "    End the process at that point.",
         "HELP", "    This text.",
     ]
 }

@@ -16,7 +16,8 @@ extension SentinelStateMachine {
             rest = rest.dropFirst(count)
             let invalid = Reply.error("ERR Invalid argument '\(values[0].prefix(128))' for SENTINEL SET '\(option)'")
             switch name {
-            case "notification-script", "client-reconfig-script":
+            case "notification-script" where global.denyScriptsReconfiguration,
+                "client-reconfig-script" where global.denyScriptsReconfiguration:
                 return .error(
                     "ERR Reconfiguration of scripts path is denied for security reasons. Check the "
                         + "deny-scripts-reconfig configuration directive in your Sentinel configuration")
@@ -52,6 +53,8 @@ extension SentinelStateMachine {
         case .rebootDownAfter(_, let value): group.rebootDownAfter = value
         case .writeQuorum(_, let value): group.writeQuorum = value
         case .renameCommand(_, let from, let to): group.renamedCommands[from] = from == to.uppercased() ? nil : to
+        case .notificationScript(_, let path): group.notificationScript = path.isEmpty ? nil : path
+        case .reconfigurationScript(_, let path): group.reconfigurationScript = path.isEmpty ? nil : path
         case .authPassword(_, let value):
             group.authPassword = value.isEmpty ? nil : value
             dropDatabaseLinks(group)

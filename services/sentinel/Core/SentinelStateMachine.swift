@@ -19,7 +19,7 @@
 /// The logic of one sentinel process. Not thread-safe: its owner calls it from one thread.
 public final class SentinelStateMachine {
     public let myID: String
-    public let timing: SentinelTiming
+    public internal(set) var timing: SentinelTiming
     /// The password for other sentinels when `sentinel-pass` is not set: the one that guards this process.
     public var peerPassword: String?
 
@@ -45,6 +45,9 @@ public final class SentinelStateMachine {
     var lastTurn: Milliseconds?
     var tiltSince: Milliseconds?
     var tiltUntil: Milliseconds = 0
+
+    var scripts: [ScriptJob] = []
+    var simulatedFailures: SimulatedFailures = []
 
     // Persistence
     /// Counts the changes of the persistent state.
@@ -106,11 +109,14 @@ public final class SentinelStateMachine {
         case .reply(let link, let request, let reply): received(reply, to: request, on: link)
         case .message(let link, let channel, let payload):
             noteActivity(on: link)
-            if channel == helloChannel, links[link] != nil { _ = receiveHello(payload) }
+            guard let owner = links[link] else { break }
+            if channel == helloChannel { _ = receiveHello(payload) }
+            if channel == handoverChannel { handoverAsked(payload, by: owner.instance, owner.group) }
         case .request(let requester, let words): execute(words, for: requester)
         case .resolved(let host, let address): resolved(host, address)
         case .persisted(let version): persisted(version)
         case .persistenceFailed(let version, let reason): persistenceFailed(version, reason)
+        case .scriptEnded(let id, let code): scriptEnded(id, code)
         }
         advance()
         let result = actions
@@ -134,6 +140,7 @@ public final class SentinelStateMachine {
     private func advance() {
         wake = now + timing.tick
         for group in groups { advance(group) }
+        runScripts()
         persistIfNeeded()
         if wake != timerSet || timerSet <= now {
             timerSet = wake

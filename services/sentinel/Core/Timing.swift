@@ -48,13 +48,22 @@ public struct SentinelTiming: Sendable {
     public var offsetPatience: Milliseconds = 300
     /// Longest time for which a planned handover lets writes wait; it is given up if the replica has not caught up by then.
     public var handoverPatience: Milliseconds = 1000
+    /// Longest time for which a db's wish to be replaced holds.
+    public var handoverWishLifetime: Milliseconds = 60_000
     public var replicaReconfigurationTimeout: Milliseconds = 10_000
     /// A hello older than this does not count as agreement with our configuration.
     public var agreementLifetime: Milliseconds = 6000
     /// How long an instance must contradict the configuration before it is corrected, unless it is certain to be stale.
     public var correctionDelay: Milliseconds = 8000
 
+    public var scriptRuntime: Milliseconds = 60_000
+    /// Doubles with each attempt.
+    public var scriptRetryDelay: Milliseconds = 30_000
+    public var scriptRetries = 10
+
     /// Limits.
+    public var maximumScripts = 256
+    public var maximumRunningScripts = 4
     public var maximumPendingRequests = 100
     public var maximumReplicas = 1000
     public var maximumSentinels = 1000

@@ -45,6 +45,11 @@ extension SentinelServer {
             case .persist(let version, let directives): persist(version, directives)
             case .resolve(let host): resolve(host)
             case .setTimer(let time): setTimer(time)
+            case .runScript(let id, let words, let limit): runScript(id, words, limit)
+            case .crash(let text):
+                log.event(.warning, "simulated-crash", text)
+                sink.finish()
+                _exit(99)
             }
         }
         forwardingTargetMayHaveChanged()
@@ -185,10 +190,8 @@ extension SentinelServer {
     // MARK: Names
 
     private func resolve(_ host: String) {
-        guard resolverQueue.backlog < 100 else { return }
-        resolverQueue.submit { [reactor, box = WeakServer(self)] in
-            let found = try? SocketAddress.resolve(host, 0).get().first?.hostText
-            reactor.post { box.server?.handle(.resolved(host: host, address: found)) }
+        reactor.resolve(host, 0) { [weak self] answer in
+            self?.handle(.resolved(host: host, address: try? answer.get().first?.hostText))
         }
     }
 

@@ -14,7 +14,8 @@ extension SentinelServer {
     private static let directiveNames = [
         "myid", "deny-scripts-reconfig", "resolve-hostnames", "announce-hostnames", "announce-ip", "announce-port",
         "sentinel-user", "sentinel-pass", "monitor", "down-after-milliseconds", "failover-timeout", "parallel-syncs",
-        "auth-pass", "auth-user", "master-reboot-down-after-period", "write-quorum", "rename-command", "config-epoch",
+        "auth-pass", "auth-user", "master-reboot-down-after-period", "write-quorum", "rename-command",
+        "notification-script", "client-reconfig-script", "config-epoch",
         "leader-epoch", "known-replica", "known-slave", "known-sentinel", "current-epoch",
     ]
 

@@ -79,7 +79,7 @@ public final class SentinelServer {
 
     // Persistence
     let persistenceQueue = WorkQueue(name: "settings")
-    let resolverQueue = WorkQueue(name: "names")
+    private(set) lazy var scriptQueue = WorkQueue(name: "scripts", threads: machine.timing.maximumRunningScripts)
 
     var forwarder: Forwarder
 
@@ -105,6 +105,11 @@ public final class SentinelServer {
     /// - Throws: one line that says what could not be had.
     /// - Parameter catchingSignals: false when the process has other uses for SIGTERM, as tests have.
     public func start(catchingSignals: Bool = true) throws(StartError) {
+        for script in settings.sentinel.primaries.flatMap({ [$0.notificationScript, $0.reconfigurationScript] }) {
+            if let script, access(script, X_OK) != 0 {
+                throw StartError("the script '\(script)' does not exist or is not executable")
+            }
+        }
         if settings.needsTLS { try prepareTLS() }
         try checkFile()
         for host in settings.bindAddresses { try listen(on: host) }
@@ -253,14 +258,19 @@ extension SentinelServer: ReactorHandler {
     }
 
     public func outputPending(_ connection: Connection) {
-        guard connection.tag == ConnectionTag.client, connection.pendingOutput > settings.outputBufferLimit else {
-            return
-        }
+        guard connection.tag == ConnectionTag.client, let client = clients[connection.id] else { return }
+        checkOutput(client, connection.pendingOutput)
+    }
+
+    /// Closes a client that does not take what it has asked for.
+    func checkOutput(_ client: SentinelClient, _ bytes: Int) {
+        let limit = OutputLimit(hardBytes: settings.outputBufferLimit)
+        guard client.outputWatch.judge(bytes, limit, now: reactor.monotonicNow) == .exceeded else { return }
         statistics.outputLimitDisconnections += 1
         log.event(
             .warning, "output-limit",
-            "Client \(connection.remoteAddress) closed for overcoming of output buffer limits.")
-        connection.close(.local("output buffer limit"))
+            "Client \(client.connection.remoteAddress) closed for overcoming of output buffer limits.")
+        client.connection.close(.local("output buffer limit"))
     }
 
     public func endTurn() {}

@@ -25,6 +25,29 @@ private final class Copier: KeyspaceVisitor {
 
 @Suite("Walking and loading collections")
 struct KeyViewTests {
+    @Test("A collection whose loading is abandoned gives its memory back", arguments: [1, 100, 5000])
+    func abandoned(count: Int) {
+        let run = CommandRunner()
+        let engine = run.engine
+        for kind in [EntryKind.hash, .set, .sortedSet, .list] {
+            for round in 0..<3 {
+                let before = engine.usedBytes
+                guard var builder = engine.beginLoading(kind, countHint: count) else { return }
+                for number in 0..<count {
+                    Array("element \(number)".utf8).withView {
+                        builder.add($0)
+                        builder.add(field: $0, value: $0)
+                        builder.add(member: $0, score: Double(number))
+                    }
+                }
+                #expect(engine.usedBytes > before)
+                engine.abandonLoading(builder)
+                while engine.isReclaiming { _ = engine.reclaim(budget: 10_000) }
+                #expect(engine.usedBytes == before || round == 0, "\(kind)")
+            }
+        }
+    }
+
     @Test("Hashes, sets and sorted sets of every encoding come out of a walk and into a keyspace unchanged")
     func roundTrip() {
         let run = CommandRunner()

@@ -18,6 +18,7 @@ final class Faults: Sendable {
         var holdsWrite = false
         var writes = 0
         var synchronizations = 0
+        var truncations = 0
 
         init(synchronizeError: Int32? = nil) { self.synchronizeError = synchronizeError }
     }
@@ -59,7 +60,11 @@ final class Faults: Sendable {
                 return -1
             },
             truncate: { descriptor, size in
-                if let error = self.plan.withLock({ $0.truncateError }) {
+                let error = self.plan.withLock { plan in
+                    plan.truncations += 1
+                    return plan.truncateError
+                }
+                if let error {
                     errno = error
                     return -1
                 }

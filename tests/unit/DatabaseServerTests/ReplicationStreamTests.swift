@@ -1,3 +1,4 @@
+import ByteStorage
 import DatabaseEngine
 import DatabaseReplication
 import Glibc
@@ -123,10 +124,9 @@ import Testing
         #expect(text.contains("-UNBLOCKED force unblock"))
     }
 
-    @Test("A replica applies a transaction whole: nothing of it is seen before its EXEC, however the stream is cut")
-    func transactionOnReplica() throws {
+    /// Makes the server the replica of a primary that the test plays, from offset 100 of its own history on.
+    private func followed(_ harness: ServerHarness) throws -> RawSocket {
         let listener = try Listener()
-        let harness = try ServerHarness()
         let client = try harness.connect()
         harness.server.history.offset = 100
         let id = harness.server.history.id
@@ -151,6 +151,13 @@ import Testing
         }
         link.send("+CONTINUE\r\n")
         harness.wait("the link is up") { harness.server.primary?.isConnected ?? false }
+        return link
+    }
+
+    @Test("A replica applies a transaction whole: nothing of it is seen before its EXEC, however the stream is cut")
+    func transactionOnReplica() throws {
+        let harness = try ServerHarness()
+        let link = try followed(harness)
         let transaction = request("MULTI") + request("SET", "a", "1") + request("SET", "b", "2") + request("EXEC")
         let bytes = Array((request("SELECT", "0") + transaction + request("SET", "c", "3")).utf8)
         let end = (request("SELECT", "0") + transaction).utf8.count
@@ -170,6 +177,91 @@ import Testing
             link.pull()
             return link.text.contains(request("REPLCONF", "ACK", String(offset)))
         }
+    }
+
+    /// Sends all of it, however little the socket takes at a time.
+    private func send(_ link: RawSocket, _ bytes: [UInt8], _ harness: ServerHarness) {
+        var position = 0
+        harness.wait("all is sent") {
+            if position < bytes.count {
+                position += link.send(Array(bytes[position..<min(bytes.count, position + 65_536)]))
+            }
+            return position == bytes.count
+        }
+    }
+
+    @Test("A transaction without end is applied as it comes once it is longer than client-query-buffer-limit")
+    func endlessTransaction() throws {
+        let harness = try ServerHarness { $0.queryBufferLimit = 1 << 20 }
+        let link = try followed(harness)
+        send(link, Array((request("SELECT", "0") + request("MULTI")).utf8), harness)
+        let value = String(repeating: "v", count: 1000)
+        var sent = 0
+        func more(_ count: Int) {
+            let commands = (sent..<sent + count).map { request("SET", "key:\($0)", value) }.joined()
+            sent += count
+            send(link, Array(commands.utf8), harness)
+        }
+        more(500)
+        harness.turns(20)
+        #expect(harness.server.engine.keyCount(0) == 0, "it may still end")
+        more(1500)
+        harness.wait("it is applied without its end") { harness.server.engine.keyCount(0) == 2000 }
+        #expect(harness.server.primary?.connection?.input.count ?? 0 < 2000, "nothing is kept")
+        send(link, Array((request("EXEC") + request("MULTI") + request("SET", "last", "1")).utf8), harness)
+        harness.turns(5)
+        #expect(harness.server.engine.keyCount(0) == 2000, "the next one is whole again")
+        send(link, Array(request("EXEC").utf8), harness)
+        harness.wait("applied") { harness.server.engine.keyCount(0) == 2001 }
+        #expect(harness.server.primary?.isConnected ?? false)
+    }
+
+    @Test("A primary may send a command of more than a million arguments, alone and within a transaction")
+    func longCommands() throws {
+        let harness = try ServerHarness()
+        let link = try followed(harness)
+        func delete(_ key: String, _ count: Int) -> [UInt8] {
+            Array("*\(count + 2)\r\n$3\r\nDEL\r\n$1\r\n\(key)\r\n".utf8)
+                + Array(String(repeating: "$1\r\nx\r\n", count: count).utf8)
+        }
+        let bytes =
+            Array((request("SELECT", "0") + request("MSET", "a", "1", "b", "1")).utf8) + delete("a", 1_050_000)
+            + Array((request("MULTI") + request("SET", "c", "1")).utf8) + delete("b", 100_000)
+            + Array(request("EXEC").utf8)
+        send(link, bytes, harness)
+        harness.wait("all is applied", seconds: 60) { harness.server.history.offset == 100 + Int64(bytes.count) }
+        let client = try harness.connect()
+        harness.expect(client, "EXISTS a b c\r\nGET c\r\n", gives: ":1\r\n$1\r\n1\r\n")
+    }
+
+    @Test("A snapshot for a replica that wants its length first does not count against the output limit")
+    func snapshotAndOutputLimit() throws {
+        let harness = try ServerHarness {
+            $0.outputLimits[1] = OutputLimit(hardBytes: 1 << 20)
+            $0.backlogBytes = 64 << 10
+        }
+        let writer = try harness.connect()
+        for number in 0..<8 {
+            let value = String(repeating: "0123456789abcdef", count: 32 << 10)
+            send(writer, Array(request("SET", "key:\(number)", value).utf8), harness)
+        }
+        harness.wait("the data is there") { harness.server.engine.keyCount(0) == 8 }
+        let replica = try harness.connect()
+        replica.send("PSYNC ? -1\r\n")
+        harness.wait("the snapshot is on its way") {
+            harness.server.replicas.first?.details.replica?.state == .online
+        }
+        harness.turns(20)
+        let client = try #require(harness.server.replicas.first)
+        #expect(client.connection.pendingOutput > 2 << 20, "far more than the limit waits")
+        harness.server.checkOutputLimit(client)
+        #expect(client.connection.isOpen)
+        // The stream behind it does count.
+        for number in 0..<4 {
+            let value = String(repeating: "0123456789abcdef", count: 32 << 10)
+            send(writer, Array(request("SET", "more:\(number)", value).utf8), harness)
+        }
+        harness.wait("it is closed for the stream that it does not take") { harness.server.replicas.isEmpty }
     }
 }
 

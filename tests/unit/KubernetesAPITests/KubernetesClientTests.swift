@@ -48,7 +48,7 @@ actor Counter {
     }
 }
 
-@Suite("KubernetesClient")
+@Suite("KubernetesClient", .timeLimit(.minutes(1)))
 struct KubernetesClientTests {
     @Test("Objects are created, read, replaced, patched, listed over pages and deleted")
     func objects() async throws {

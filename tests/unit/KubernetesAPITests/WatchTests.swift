@@ -2,7 +2,7 @@ import KubernetesAPI
 import KubernetesTestServer
 import Testing
 
-@Suite("Watching")
+@Suite("Watching", .timeLimit(.minutes(1)))
 struct WatchTests {
     private func text(_ event: WatchEvent) -> String {
         switch event {
@@ -32,6 +32,8 @@ struct WatchTests {
                 case 4: server.remove(.secrets, "b", "ns")
                 case 5:
                     server.put(.secrets, cluster.secret("d", "1"))
+                    // A change that this watch does not see makes its version older than what is remembered.
+                    server.put(.configMaps, KubernetesObject(.configMaps, name: "other", namespace: "ns"))
                     server.forgetChanges()
                     server.cutWatches()
                 default: break
@@ -77,7 +79,7 @@ struct WatchTests {
     }
 }
 
-@Suite("LeaseLock")
+@Suite("LeaseLock", .timeLimit(.minutes(1)))
 struct LeaseLockTests {
     private func lock(_ cluster: Cluster, _ identity: String) -> LeaseLock {
         var lock = LeaseLock(client: cluster.client, name: "lock", namespace: "ns", identity: identity)

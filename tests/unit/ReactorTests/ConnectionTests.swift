@@ -87,6 +87,28 @@ import Testing
         harness.wait("offered again") { offered == 2 }
     }
 
+    @Test("The end of a paused peer is noticed at once if it is asked for, although bytes before it were not read")
+    func endWhilePaused() throws {
+        let harness = try ReactorHarness()
+        for isAsked in [true, false] {
+            harness.handler.closed = []
+            let socket = try harness.connect()
+            harness.wait("accepted") { harness.handler.accepted.count == 1 }
+            let connection = try #require(harness.handler.accepted.first)
+            connection.setReadingPaused(true, endsWithPeer: isAsked)
+            socket.send("never read")
+            for _ in 0..<3 { harness.reactor.turn(blocking: false) }
+            socket.finishSending()
+            for _ in 0..<5 { harness.reactor.turn(blocking: false) }
+            #expect(harness.handler.closed.map(\.reason) == (isAsked ? [.peerClosed] : []))
+            if !isAsked {
+                connection.setReadingPaused(false)
+                harness.wait("the end comes after the bytes") { harness.handler.closed.count == 1 }
+                #expect(connection.state.pointee.bytesReceived == 10 || !harness.handler.closed.isEmpty)
+            }
+        }
+    }
+
     @Test("Closing after the flush sends everything first")
     func closeAfterFlush() throws {
         let harness = try ReactorHarness()

@@ -11,6 +11,7 @@ struct DirectiveTests {
         "sentinel down-after-milliseconds dssm 1500", "sentinel failover-timeout dssm 20000",
         "sentinel parallel-syncs dssm 2", "sentinel auth-pass dssm secret", "sentinel auth-user dssm admin",
         "sentinel master-reboot-down-after-period dssm 5", "sentinel write-quorum dssm 1",
+        "sentinel notification-script dssm /bin/notify", "sentinel client-reconfig-script dssm /bin/move",
         "sentinel rename-command dssm CONFIG hidden", "sentinel config-epoch dssm 7", "sentinel leader-epoch dssm 9",
         "sentinel known-replica dssm db-1.example 6379",
         "sentinel known-sentinel dssm s1.example 26379 abcdefabcdefabcdefabcdefabcdefabcdefabcd",
@@ -36,8 +37,8 @@ struct DirectiveTests {
             "sentinel monitor dssm 10.0.0.1 6379", "sentinel monitor a,b 10.0.0.1 6379 1",
             "sentinel monitor dssm bad/host 6379 1", "sentinel down-after-milliseconds dssm 0",
             "sentinel down-after-milliseconds dssm 99999999999999999999", "sentinel myid abc",
-            "sentinel resolve-hostnames maybe", "sentinel notification-script dssm /bin/x",
-            "sentinel client-reconfig-script dssm /bin/x", "sentinel current-epoch -1", "sentinel frobnicate x",
+            "sentinel resolve-hostnames maybe", "sentinel notification-script dssm",
+            "sentinel client-reconfig-script dssm /bin/x y", "sentinel current-epoch -1", "sentinel frobnicate x",
             "sentinel known-sentinel dssm 10.0.0.1 26379 nonsense",
         ])
     func refused(line: String) {

@@ -16,6 +16,8 @@ final class MachineHarness {
     private(set) var events: [SentinelEvent] = []
     private(set) var responses: [RequesterID: Reply] = [:]
     private(set) var sent: [(endpoint: Endpoint, command: Command)] = []
+    private(set) var scripts: [(id: UInt64, words: [String])] = []
+    private(set) var crashes = 0
     private(set) var saved: [SentinelDirective] = []
     private(set) var unsavedVersion: UInt64?
     private(set) var links: [LinkID: LinkTarget] = [:]
@@ -138,6 +140,8 @@ final class MachineHarness {
                     unsavedVersion = version
                 }
             case .resolve: break
+            case .runScript(let id, let words, _): scripts.append((id, words))
+            case .crash: crashes += 1
             case .setTimer(let time): timer = time
             }
         }

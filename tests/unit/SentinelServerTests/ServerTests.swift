@@ -42,6 +42,27 @@ struct ServerTests {
         #expect(text(client.receive()) == "last")
     }
 
+    @Test("A long command in small pieces is forwarded whole, between short ones") func longCommand() throws {
+        let primary = try FakePrimary(port: freePort())
+        let sentinel = try RunningSentinel(primaryPort: primary.port)
+        defer {
+            sentinel.stop()
+            primary.stop()
+        }
+        try #require(try sentinel.awaitPrimary())
+        let client = try sentinel.client()
+        let words = ["LONG"] + (0..<20_000).map { "word\($0)" }
+        let long = "*\(words.count)\r\n" + words.map { "$\($0.utf8.count)\r\n\($0)\r\n" }.joined()
+        let bytes = Array(("SET a 1\r\n" + long + "GET a\r\n").utf8)
+        for start in stride(from: 0, to: bytes.count, by: 1777) {
+            client.send(String(decoding: bytes[start..<min(bytes.count, start + 1777)], as: UTF8.self))
+        }
+        #expect(text(client.receive()) == "+OK")
+        #expect(client.receive() != nil)
+        #expect(text(client.receive()) == "1")
+        #expect(primary.log.contains(words.joined(separator: " ")))
+    }
+
     @Test("Two hundred clients with pipelines of fifty get their own values back")
     func manyClients() throws {
         let primary = try FakePrimary(port: freePort())

@@ -209,6 +209,11 @@ extension Server {
     private func kill(_ victim: Client, by client: Client) {
         if victim == client {
             closeAfterReplies(victim)
+        } else if reactor.monotonicNow < farewellUntil {
+            let id = victim.id
+            reactor.schedule(after: Server.farewellMilliseconds / 2) { [unowned self] in
+                if let victim = clients[id] { closeAfterReplies(victim) }
+            }
         } else {
             victim.insert(.closing)
             victim.connection.close(.local("killed by CLIENT KILL"))
@@ -244,6 +249,7 @@ extension Server {
         } else {
             pause = ClientPause(until: until, onlyWrites: onlyWrites)
         }
+        updateEngineRole()
         updateLongWay()
     }
 

@@ -102,7 +102,9 @@ extension Server {
                     "ERR CONFIG SET failed (possibly related to argument '\(name)') - \(error.message)")
             }
         }
+        let formerLock = persistence.directoryLock
         if let problem = apply(changed, names) {
+            persistence.directoryLock = formerLock
             return c.reply.error("ERR CONFIG SET failed (possibly related to argument '\(problem.0)') - \(problem.1)")
         }
         c.reply.ok()
@@ -116,6 +118,11 @@ extension Server {
         }
         if names.contains("dir"), changed.directory != settings.directory {
             if let problem = changeDirectory(changed.directory) { return ("dir", problem) }
+        }
+        if !names.isDisjoint(with: ["save", "appendonly", "dir"]), Server.persists(changed), !isLoading,
+            let resolved = Server.resolvedDirectory(changed.directory), let problem = lockDirectory(resolved)
+        {
+            return (names.first { ["save", "appendonly", "dir"].contains($0) } ?? "dir", problem)
         }
         if !names.isDisjoint(with: ["port", "tls-port", "bind"]) {
             if let problem = rebind(changed) { return ("port", problem) }

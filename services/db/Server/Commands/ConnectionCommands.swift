@@ -195,18 +195,14 @@ extension Server {
 
     /// Called when a client does not take its replies: closes it when it is over its class's limits.
     func checkOutputLimit(_ client: Client) {
+        // A replica's snapshot has its own bound: the walk waits for the slowest replica.
+        let bytes = client.connection.pendingOutput - (client.details.replica?.pendingSnapshotBytes(client) ?? 0)
         let limit = settings.outputLimits[limitClass(client)]
-        let bytes = client.connection.pendingOutput
-        if limit.hardBytes > 0 && bytes > limit.hardBytes { return closeForOutput(client, bytes) }
-        guard limit.softBytes > 0, bytes > limit.softBytes else {
-            client.details.softLimitSince = nil
-            overSoftLimit.remove(client.id)
-            return
+        switch client.details.outputWatch.judge(bytes, limit, now: reactor.monotonicNow) {
+        case .within: overSoftLimit.remove(client.id)
+        case .overSoft: overSoftLimit.insert(client.id)
+        case .exceeded: closeForOutput(client, bytes)
         }
-        overSoftLimit.insert(client.id)
-        let since = client.details.softLimitSince ?? reactor.monotonicNow
-        client.details.softLimitSince = since
-        if reactor.monotonicNow - since > Int64(limit.softSeconds) * 1000 { closeForOutput(client, bytes) }
     }
 
     /// A client that takes nothing and gets nothing makes no event: looked at by time.

@@ -21,7 +21,7 @@ extension Server {
                     + "\(heap.uordblks + heap.hblkhd) in use, \(heap.fordblks) free\nused_memory: \(engine.usedBytes) bytes\n"
             )
         } else if c.isWord(1, "purge") {
-            malloc_trim(0)
+            engine.releaseUnusedMemory()
             c.reply.ok()
         } else {
             replyHelp(c, "MEMORY", ["DOCTOR", "MALLOC-STATS", "PURGE", "STATS", "USAGE <key> [SAMPLES <count>]"])

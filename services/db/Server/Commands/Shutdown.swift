@@ -21,7 +21,7 @@ extension Server {
             } else if c.isWord(index, "force") {
                 isForced = true
             } else if c.isWord(index, "abort"), c.count == 2 {
-                return c.reply.error("ERR No shutdown in progress.")
+                return abortPlannedStop() ? c.reply.ok() : c.reply.error("ERR No shutdown in progress.")
             } else {
                 return c.syntaxError()
             }
@@ -30,7 +30,7 @@ extension Server {
         if let problem = shutDown(save: save, isForced: isForced, isNow: isNow) { c.reply.error("ERR \(problem)") }
     }
 
-    /// Stops the server: waits for replicas to catch up, saves as configured, closes.
+    /// Stops the server: hands over to a replica, saves as configured, closes.
     ///
     /// - Returns: why it goes on running: the snapshot could not be written and `isForced` was not said.
     @discardableResult
@@ -38,7 +38,7 @@ extension Server {
         guard !isShuttingDown else { return nil }
         isShuttingDown = true
         updateLongWay()
-        waitForReplicas(isNow: isNow) { [unowned self] in finishShutDown(save: save, isForced: isForced) }
+        stopAsPlanned(isNow: isNow) { [unowned self] in finishShutDown(save: save, isForced: isForced) }
         return nil
     }
 
@@ -46,6 +46,7 @@ extension Server {
         if let problem = saveBeforeExit(wanted: save), !isForced {
             log.warning("shutdown-failed", "Errors trying to SHUTDOWN, the server goes on: \(problem)")
             isShuttingDown = false
+            endPause()
             updateLongWay()
             return
         }

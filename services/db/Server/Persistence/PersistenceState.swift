@@ -6,6 +6,9 @@ final class PersistenceState {
         case ok, err
     }
 
+    /// Held while this process writes to its data folder.
+    var directoryLock: DirectoryLock?
+
     // Snapshots
     var save: SaveJob?
     /// Unix seconds.

@@ -26,6 +26,7 @@ final class ReplaySink: AOFSink {
     }
 
     deinit {
+        loader.abandon()
         replies.destroy()
         name.destroy()
     }

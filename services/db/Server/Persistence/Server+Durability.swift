@@ -38,6 +38,7 @@ extension Server {
     func saveBeforeExit(wanted: Bool?) -> String? {
         if isLoading { return endPersistence() }
         if wanted ?? !settings.saveRules.isEmpty {
+            if let problem = lockDirectory(settings.directory) { return problem }
             if fullSync != nil { disconnectReplicas("the server shuts down") }
             for job in [walks.running].compactMap({ $0 }) + walks.queue {
                 if let job = job as? FileWalkJob { job.abandon("the server shuts down") } else { walks.cancel(job) }
@@ -69,6 +70,7 @@ extension Server {
             }
             updateReleasedTicket()
         }
+        persistence.directoryLock = nil
         return nil
     }
 
@@ -84,6 +86,7 @@ extension Server {
         guard persistence.log == nil, persistence.rewrite == nil, persistence.save == nil else {
             return "the append only file or a snapshot is being written there"
         }
+        if persistence.directoryLock != nil { return lockDirectory(resolved) }
         return nil
     }
 

@@ -64,6 +64,8 @@ extension Server {
         if settings.appendOnly || !settings.saveRules.isEmpty, access(resolved, W_OK | X_OK) != 0 {
             throw StartError("data directory '\(resolved)' is not writable: \(String(cString: strerror(cl_errno())))")
         }
+        guard Server.persists(settings) else { return }
+        if let problem = lockDirectory(resolved) { throw StartError(problem, exitCode: 3) }
         unlink(snapshotPath(temporary: true))
     }
 

@@ -45,6 +45,7 @@ extension Server {
     // MARK: Commands
 
     func save(_ c: CommandContext) {
+        if let problem = lockDirectory(settings.directory) { return c.reply.error("ERR \(problem)") }
         if persistence.save != nil { return c.reply.error("ERR Background save already in progress") }
         if walks.isWalking {
             guard let job = walks.running as? FileWalkJob, walks.finishNow(waitForRoom: { job.waitForRoom(until: nil) })
@@ -62,6 +63,7 @@ extension Server {
     func backgroundSave(_ c: CommandContext) {
         let isSchedule = c.count == 2 && c.isWord(1, "schedule")
         guard c.count == 1 || isSchedule else { return c.syntaxError() }
+        if let problem = lockDirectory(settings.directory) { return c.reply.error("ERR \(problem)") }
         if let job = persistence.save, !walks.isWaiting(job) {
             return c.reply.error("ERR Background save already in progress")
         }

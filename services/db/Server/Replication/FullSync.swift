@@ -74,7 +74,11 @@ final class FullSync: WalkJob {
     }
 
     private func handOver() {
-        for client in replicas where isReceiving(client) { client.connection.output.append(buffer.view) }
+        for client in replicas where isReceiving(client) {
+            client.connection.output.append(buffer.view)
+            client.details.replica?.snapshotEnd =
+                client.connection.sentPlainOutput + client.connection.pendingPlainOutput
+        }
         buffer.removeAll()
     }
 
@@ -150,6 +154,7 @@ extension Server {
             log.notice("sync-loaded", "\(summary.keys) keys loaded from the master's snapshot")
             return nil
         } catch {
+            loader.abandon()
             for database in 0..<settings.databases { engine.flush(database) }
             return error.description
         }

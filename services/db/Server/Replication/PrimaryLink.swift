@@ -42,6 +42,9 @@ final class PrimaryLink {
     var needed = 0
     /// Of a transaction that has not come whole: bytes from its MULTI on that hold no EXEC.
     var scannedOfTransaction = 0
+    /// Of the long command that has not come whole, and where it begins in the input.
+    var progress: RequestProgress?
+    var progressStart = 0
     /// Set when a full sync must not be answered with our own offset.
     var askedFor: (id: String, offset: Int64) = ("?", -1)
     /// Monotonic milliseconds.

@@ -1,4 +1,5 @@
 import ByteStorage
+import Reactor
 
 /// What a primary knows of one of its replicas.
 final class ReplicaLink {
@@ -38,6 +39,12 @@ final class ReplicaLink {
     var queue: OutputBuffer?
     /// Came by SYNC instead of PSYNC: knows no acknowledgements.
     var wantsOldSync = false
+
+    /// Where the snapshot ends in all that was ever written to the link; 0 when there is none.
+    var snapshotEnd = 0
+
+    /// Bytes of the snapshot that still wait in the output.
+    func pendingSnapshotBytes(_ client: Client) -> Int { max(0, snapshotEnd - client.connection.sentPlainOutput) }
 
     deinit { queue?.destroy() }
 }

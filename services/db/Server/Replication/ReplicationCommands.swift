@@ -101,7 +101,7 @@ extension Server {
 
     /// PUBLISH reaches the subscribers of replicas as well.
     func propagateMessage(_ c: CommandContext, shard: Bool) {
-        guard !isReplicaRole, backlog != nil else { return }
+        guard !isReplicaRole, backlog != nil, pause == nil else { return }
         drainStream()
         let output = OutputBuffer.create(capacity: 256)
         defer { output.destroy() }
@@ -200,31 +200,5 @@ extension Server {
                 max(0, history.offset - link.acknowledged),
                 [(name: "replica", value: "\(address(client, link)):\(link.listeningPort)")])
         }
-    }
-
-    // MARK: Shutdown
-
-    /// Lets the replicas take what is left, within `shutdown-timeout`, then goes on.
-    func waitForReplicas(isNow: Bool, _ then: @escaping () -> Void) {
-        guard !isReplicaRole, !isNow, replicas.contains(where: { $0.details.replica?.state == .online }) else {
-            return then()
-        }
-        pauseClients(milliseconds: Int64(settings.shutdownTimeoutSeconds) * 1000, onlyWrites: true)
-        drainStream()
-        let deadline = reactor.monotonicNow + Int64(settings.shutdownTimeoutSeconds) * 1000
-        sendToReplicas(ByteView("*3\r\n$8\r\nREPLCONF\r\n$6\r\nGETACK\r\n$1\r\n*\r\n"))
-        func poll() {
-            let lagging = replicas.filter {
-                $0.details.replica?.state == .online && ($0.details.replica?.acknowledged ?? 0) < history.offset
-            }
-            if lagging.isEmpty || reactor.monotonicNow >= deadline {
-                for client in lagging {
-                    log.warning("shutdown-lag", "Lagging replica \(client.connection.remoteAddress) at shutdown")
-                }
-                return then()
-            }
-            reactor.schedule(after: 10) { poll() }
-        }
-        poll()
     }
 }

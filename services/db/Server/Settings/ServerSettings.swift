@@ -1,4 +1,5 @@
 import DatabaseEngine
+import Reactor
 import TLS
 import Telemetry
 
@@ -13,14 +14,6 @@ public enum SnapshotCompression: String, CaseIterable, Sendable {
 /// Whether a guarded command group may be used.
 public enum GuardedCommand: String, CaseIterable, Sendable {
     case no, yes, local
-}
-
-/// The three numbers of a class of `client-output-buffer-limit`: bytes at which a client is closed at once, and bytes that it
-/// may not stay over for longer than the seconds. 0 switches a limit off.
-public struct OutputLimit: Equatable, Sendable {
-    public var hardBytes: Int
-    public var softBytes: Int
-    public var softSeconds: Int
 }
 
 /// The settings of the db, with Redis's defaults unless the comment says otherwise.
@@ -40,7 +33,7 @@ public struct ServerSettings: Sendable {
     public var protectedMode = true
     public var queryBufferLimit = 1 << 30
     public var outputLimits = [
-        OutputLimit(hardBytes: 0, softBytes: 0, softSeconds: 0),
+        OutputLimit(hardBytes: 0),
         OutputLimit(hardBytes: 256 << 20, softBytes: 64 << 20, softSeconds: 60),
         OutputLimit(hardBytes: 32 << 20, softBytes: 8 << 20, softSeconds: 60),
     ]

@@ -1,5 +1,6 @@
-import DatabaseEngine
 // Values with a syntax of their own.
+import DatabaseEngine
+import Reactor
 import ServerConfiguration
 
 enum OutputLimitText {

@@ -67,6 +67,8 @@ enum ForwardKind {
     /// Keeps the link until it has an answer.
     case blocking
     case blockingWithOption
+    /// Blocking, and about what the connection has written.
+    case replicasWait
     case select, multi, exec, discard, watch, unwatch
     /// Makes a stream out of the link, which does not fit between client and sentinel.
     case refused
@@ -90,9 +92,10 @@ enum ForwardKind {
         (
             .blocking,
             [
-                "blpop", "brpop", "blmove", "brpoplpush", "blmpop", "bzpopmin", "bzpopmax", "bzmpop", "wait", "waitaof",
+                "blpop", "brpop", "blmove", "brpoplpush", "blmpop", "bzpopmin", "bzpopmax", "bzmpop",
             ]
         ),
+        (.replicasWait, ["wait", "waitaof"]),
         (.blockingWithOption, ["xread", "xreadgroup"]),
         (.select, ["select"]), (.multi, ["multi"]), (.exec, ["exec"]), (.discard, ["discard"]),
         (.watch, ["watch"]), (.unwatch, ["unwatch"]),

@@ -1,3 +1,4 @@
+import RESP
 import Reactor
 
 /// Whoever is connected to the sentinel's port: a client library, an operator, another sentinel.
@@ -26,7 +27,10 @@ final class SentinelClient {
     var isClosing = false
     /// Bytes of input without which parsing again would be in vain.
     var needed = 0
+    /// Of the long command that the input begins with, when it has not come whole.
+    var progress: RequestProgress?
 
+    var outputWatch = OutputLimitWatch()
     var slots = ReplySlots()
     var channels: Set<String> = []
     var patterns: Set<String> = []

@@ -44,7 +44,7 @@ extension SentinelServer {
             requestParser.restricted = client.needsAuthentication
             requestParser.limits = client.needsAuthentication ? .unauthenticated : RequestLimits()
             let first = arena.count
-            switch requestParser.parse(input.base, position, input.count, arena) {
+            switch parse(client, input, position) {
             case .nothing(let next): position = next
             case .incomplete(let needed):
                 client.needed = needed
@@ -71,6 +71,26 @@ extension SentinelServer {
         checkInput(client)
     }
 
+    /// Bytes of an incomplete command from which on its next piece is parsed where the last one ended.
+    private static let resumableBytes = 64 << 10
+
+    private func parse(_ client: SentinelClient, _ input: ByteView, _ position: Int) -> RequestStatus {
+        // It is about the command that the input begins with.
+        if position == 0, var progress = client.progress.take() {
+            let status = progress.parse(requestParser, input.base, 0, input.count, arena)
+            if case .incomplete = status { client.progress = progress }
+            return status
+        }
+        let status = requestParser.parse(input.base, position, input.count, arena)
+        guard case .incomplete = status, input.count - position > Self.resumableBytes, input[position] == 42 else {
+            return status
+        }
+        var progress = RequestProgress()
+        let again = progress.parse(requestParser, input.base, position, input.count, arena)
+        if case .incomplete = again { client.progress = progress }
+        return again
+    }
+
     private func checkInput(_ client: SentinelClient) {
         let waiting = client.connection.input.count
         if waiting > settings.queryBufferLimit {
@@ -82,7 +102,7 @@ extension SentinelServer {
         if client.stall != nil {
             forwarder.waitingBytes += waiting - client.stalledBytes
             client.stalledBytes = waiting
-            if waiting > Self.stalledInputBytes { client.connection.setReadingPaused(true) }
+            if waiting > Self.stalledInputBytes { client.connection.setReadingPaused(true, endsWithPeer: true) }
         }
     }
 

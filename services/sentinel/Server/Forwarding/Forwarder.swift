@@ -89,6 +89,10 @@ struct RepeatedCommand {
 struct Forwarder {
     /// Where commands go now; nil while there is no primary that serves.
     var target: Endpoint?
+    /// Whether the last target was given up because it did not answer any more.
+    var isTargetDead = false
+    /// A primary that has said to be a replica by now: until we hear who follows it, nothing is sent to it.
+    var demoted: (target: Endpoint, since: Int64)?
     var shared: [Int: Upstream] = [:]
     var all: [UInt64: Upstream] = [:]
     /// Links that a client has had for itself and has left clean.

@@ -137,7 +137,12 @@ extension SentinelServer {
 
     // MARK: Sending
 
+    /// WAIT is about the writes of its own connection, and the client's went over a shared one. They have all been answered by
+    /// now, so a write that changes nothing, sent before it, stands for them: a message on a channel of nobody.
+    private static let waitMark = ["PUBLISH", "__dssm__:wait", ""]
+
     private func send(_ client: SentinelClient, _ request: Request, _ kind: ForwardKind, on link: Upstream) {
+        if case .replicasWait = kind, !client.isInTransaction { sendOwn(Self.waitMark, on: link) }
         let output = link.connection.output
         let start = output.count
         if request.raw.isEmpty {
@@ -194,6 +199,7 @@ extension SentinelServer {
         forwarder.isWatchingWaiters = true
         reactor.schedule(after: 20) { [unowned self] in
             forwarder.isWatchingWaiters = false
+            if forwarder.demoted != nil { forwardingTargetMayHaveChanged() }
             let limit = Int64(settings.forwardTimeoutMilliseconds)
             for client in Array(forwarder.waiting.values) {
                 if reactor.monotonicNow - client.waitingSince >= limit {
@@ -226,9 +232,17 @@ extension SentinelServer {
     /// After news from the state machine.
     func forwardingTargetMayHaveChanged() {
         guard settings.forwardsCommands, let name = forwardedPrimaryName else { return }
-        let target = machine.servingPrimary(named: name)
+        var target = machine.servingPrimary(named: name)
+        if let demoted = forwarder.demoted {
+            if target == demoted.target, reactor.monotonicNow - demoted.since < Self.demotionMilliseconds {
+                target = nil
+            } else {
+                forwarder.demoted = nil
+            }
+        }
         guard target != forwarder.target else { return }
-        let wasDown = forwarder.target == nil
+        let wasDown = forwarder.target == nil && forwarder.isTargetDead
+        if let old = forwarder.target { forwarder.isTargetDead = machine.isDead(old, of: name) }
         forwarder.target = target
         guard let target else { return }
         forwarder.nextAttempt = 0
@@ -237,6 +251,17 @@ extension SentinelServer {
         }
         for client in clients.values { client.hasWaitedEnough = false }
         wakeWaitingClients()
+    }
+
+    /// How long a former primary's word counts for more than what the sentinels have agreed on.
+    private static let demotionMilliseconds: Int64 = 500
+
+    /// The link's db has refused a write because it is a replica: the news of its successor is on the way.
+    func noteDemotion(_ link: Upstream) {
+        guard link.target == forwarder.target else { return }
+        forwarder.demoted = (link.target, reactor.monotonicNow)
+        forwarder.isTargetDead = false
+        forwarder.target = nil
     }
 
     // MARK: Commands that are sent again

@@ -34,7 +34,7 @@ extension SentinelServer {
         wakeWaitingClients()
     }
 
-    private func sendOwn(_ words: [String], on link: Upstream) {
+    func sendOwn(_ words: [String], on link: Upstream) {
         let writer = ReplyWriter(link.connection.output)
         writer.array(words.count)
         for word in words { writer.bulk(word) }
@@ -71,6 +71,7 @@ extension SentinelServer {
             let copy = link.copies.view.slice(0, pending.retainedBytes)
             if isReadOnlyRefusal(bytes), let client = pending.client, mayRepeat(pending) {
                 repeatLater(pending, client, copy.array)
+                noteDemotion(link)
                 return link.copies.consume(pending.retainedBytes)
             }
             link.copies.consume(pending.retainedBytes)
