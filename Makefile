@@ -43,7 +43,7 @@ release: setup ## Build the executables with optimisation, Swift's library insid
 	$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(SCRATCH)
 
 .PHONY: test
-test: setup check venv release unit integration ## All checks and tests: what CI runs
+test: setup check chart-check venv release unit integration ## All checks and tests: what CI runs
 
 .PHONY: check
 check: setup ## Format, layer and tool checks, without compiling
@@ -62,6 +62,10 @@ unit: setup ## Unit tests and simulations (FILTER=name for some)
 .PHONY: integration
 integration: setup venv release ## Tests with real processes (TESTS=tests/integration/test_x.py, ARGS=-x)
 	$(PYTEST) $(TESTS) $(ARGS)
+
+.PHONY: chart-check
+chart-check: setup ## Lint, render and validate the chart with Helm 3 and 4; Dockerfiles and shell too (ARGS=-x)
+	@tools/chart-check $(ARGS)
 
 .PHONY: run
 run: release ## Run three dbs and three sentinels under mTLS on this machine until Ctrl-C (ARGS=--help)

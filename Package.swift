@@ -74,6 +74,8 @@ let package = Package(
             ["YAML", logging, asyncHTTPClient, nioCore, nioHTTP1, nioSSL]),
         library("Reactor", path: "shared/Reactor", ["CLinux", "ByteStorage", "TLS"]),
 
+        library("RoleDiscovery", path: "shared/RoleDiscovery", ["ByteStorage", "RESP", "Reactor", "TLS"]),
+
         // db
         library("DatabaseEngine", path: "services/db/Engine", ["CLinux", "ByteStorage", "RESP"]),
         library(
@@ -85,7 +87,7 @@ let package = Package(
             [
                 "DatabaseEngine", "DatabasePersistence", "DatabaseReplication", "CLinux", "ByteStorage", "RESP",
                 "Reactor",
-                "TLS", "ServerConfiguration", "Telemetry", logging,
+                "TLS", "ServerConfiguration", "Telemetry", "RoleDiscovery", logging,
             ]),
         executable("dssm-db", path: "services/db/Main", ["DatabaseServer", "ServerConfiguration", "Telemetry"]),
 
@@ -95,7 +97,7 @@ let package = Package(
             "SentinelServer", path: "services/sentinel/Server",
             [
                 "SentinelCore", "ByteStorage", "CLinux", "RESP", "Reactor", "TLS", "ServerConfiguration", "Telemetry",
-                logging,
+                "RoleDiscovery", logging,
             ]),
         executable(
             "dssm-sentinel", path: "services/sentinel/Main", ["SentinelServer", "ServerConfiguration", "Telemetry"]),
@@ -135,6 +137,7 @@ let package = Package(
         unitTests("KubernetesAPI", ["KubernetesTestServer"]),
         unitTests("Telemetry", [logging]),
         unitTests("Reactor", ["ByteStorage", "TLS"]),
+        unitTests("RoleDiscovery", ["RESP"]),
         unitTests("DatabaseEngine", ["ByteStorage", "RESP"]),
         unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage", "Compression"]),
         unitTests("DatabaseReplication", ["ByteStorage"]),

@@ -19,6 +19,7 @@ RANKS = {
     "ByteStorage": 1,
     "RESP": 2, "TLS": 2, "Compression": 2, "ServerConfiguration": 2, "Telemetry": 2, "YAML": 2,
     "Reactor": 3, "RESPClient": 3, "KubernetesAPI": 3,
+    "RoleDiscovery": 4,
     "DatabaseEngine": 4, "SentinelCore": 4, "CertificateIssuing": 4, "LogForwarding": 4, "RestartCoordination": 4,
     "DatabasePersistence": 5, "DatabaseReplication": 5,
     "DatabaseServer": 6, "SentinelServer": 6,

@@ -22,12 +22,12 @@ def answer(server, data):
     with server.client(timeout=5) as client:
         try:
             client.send(data)
-            client.send(encode("PING"))
+            client.send(encode("ECHO", "the end"))
         except OSError:
             pass
         received = b""
         try:
-            while not received.endswith(b"+PONG\r\n"):
+            while not received.endswith(b"$7\r\nthe end\r\n"):
                 part = client.socket.recv(1 << 16)
                 if not part:
                     return received, True

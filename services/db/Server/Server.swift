@@ -5,6 +5,7 @@ import DatabaseEngine
 import DatabaseReplication
 import RESP
 import Reactor
+import RoleDiscovery
 import TLS
 import Telemetry
 
@@ -14,6 +15,7 @@ enum ConnectionTag {
     static let unixClient = 1
     static let http = 2
     static let primaryLink = 3
+    static let survey = 4
 }
 
 /// Counters behind INFO that the engine does not keep.
@@ -110,6 +112,9 @@ public final class Server {
     var fullSync: FullSync?
     /// Set on a replica.
     var primary: PrimaryLink?
+    /// While the role at start is not decided.
+    var roleDiscovery: RoleSearch?
+    var roleRecord = RoleRecordKeeper()
     /// What +FULLRESYNC announced, until the snapshot is loaded.
     var fullSyncTarget: (id: String, offset: Int64)?
     /// The database that the stream has selected after the snapshot that was loaded last.
@@ -198,7 +203,8 @@ public final class Server {
             log.warning("maxclients", "maxclients lowered to \(fitting): the limit of open files is no higher")
             settings.maxClients = max(1, fitting)
         }
-        if settings.tlsPort > 0 || settings.tlsReplication { try prepareTLS() }
+        if settings.tlsPort > 0 || settings.tlsExtraPort > 0 || settings.tlsReplication { try prepareTLS() }
+        try prepareRoleDiscovery()
         for host in settings.bindAddresses {
             let isOptional = host.hasPrefix("-")
             let address = isOptional ? String(host.dropFirst()) : host
@@ -209,10 +215,10 @@ public final class Server {
                             host: address, port: UInt16(settings.port), tag: ConnectionTag.client,
                             backlog: Int32(settings.tcpBacklog)))
                 }
-                if settings.tlsPort > 0, let context = tlsServerContext {
+                for port in [settings.tlsPort, settings.tlsExtraPort] where port > 0 {
                     listeners.append(
                         try reactor.listen(
-                            host: address, port: UInt16(settings.tlsPort), tag: ConnectionTag.client, tls: context,
+                            host: address, port: UInt16(port), tag: ConnectionTag.client, tls: tlsServerContext,
                             backlog: Int32(settings.tcpBacklog)))
                 }
             } catch {
@@ -265,6 +271,7 @@ public final class Server {
         lastSupervision = reactor.monotonicNow
         superviseReplicas()
         supervisePrimaryLink()
+        refreshRoleRecord()
     }
 }
 
@@ -303,6 +310,7 @@ extension Server: ReactorHandler {
 
     public func opened(_ connection: Connection) {
         if connection.tag == ConnectionTag.primaryLink { primaryLinkOpened(connection) }
+        if connection.tag == ConnectionTag.survey { surveyOpened(connection) }
     }
 
     public func process(_ ready: UnsafeBufferPointer<Connection>) {
@@ -311,7 +319,11 @@ extension Server: ReactorHandler {
         if engine.isReclaiming { reclaimClock = CommandTimings.now() }
         processClients(ready)
         for connection in ready where connection.isOpen && connection.tag >= ConnectionTag.http {
-            if connection.tag == ConnectionTag.http { answerHTTP(connection) } else { primaryLinkReceived(connection) }
+            switch connection.tag {
+            case ConnectionTag.http: answerHTTP(connection)
+            case ConnectionTag.survey: roleDiscovery?.survey.received(connection)
+            default: primaryLinkReceived(connection)
+            }
         }
     }
 
@@ -321,6 +333,10 @@ extension Server: ReactorHandler {
         if connection.tag == ConnectionTag.primaryLink {
             statistics.replicationBytesReceived &+= connection.state.pointee.bytesReceived
             return primaryLinkClosed(connection, reason)
+        }
+        if connection.tag == ConnectionTag.survey {
+            roleDiscovery?.survey.closed(connection)
+            return
         }
         if case .tls(let text) = reason {
             statistics.tlsFailures += 1

@@ -56,6 +56,8 @@ final class Instance {
     var offset: Int64 = 0
     var isAnnounced = true
     var rebootedSince: Milliseconds?
+    /// Since when it says that it has not found its role: a db of ours after a start.
+    var undecidedSince: Milliseconds?
 
     // Replica
     var reconfiguration = Reconfiguration.none
@@ -102,6 +104,7 @@ final class Instance {
         isRefused = false
         subjectivelyDownSince = nil
         rebootedSince = nil
+        undecidedSince = nil
         reconfiguration = .none
         fenced = nil
         lastCorrection = nil

@@ -79,6 +79,24 @@ public struct SentinelConfiguration: Equatable, Sendable {
         try self.init(directives)
     }
 
+    /// Takes over what an earlier life has found out and voted. How to monitor stays as it is set here; what only the
+    /// memory knows (monitored by an operator's command) comes with it.
+    public mutating func resume(from memory: SentinelConfiguration) {
+        myID = memory.myID ?? myID
+        currentEpoch = max(currentEpoch, memory.currentEpoch)
+        for known in memory.primaries {
+            guard let index = primaries.firstIndex(where: { $0.name == known.name }) else {
+                primaries.append(known)
+                continue
+            }
+            primaries[index].endpoint = known.endpoint
+            primaries[index].configEpoch = known.configEpoch
+            primaries[index].leaderEpoch = known.leaderEpoch
+            primaries[index].replicas = known.replicas
+            primaries[index].sentinels = known.sentinels
+        }
+    }
+
     private mutating func apply(global directive: SentinelDirective) {
         switch directive {
         case .myID(let id): myID = id

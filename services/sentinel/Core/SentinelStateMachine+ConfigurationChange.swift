@@ -113,7 +113,7 @@ extension SentinelStateMachine {
     /// another there might be nobody left to promote.
     func correctPrimary(_ group: MonitoredPrimary) {
         let primary = group.primary
-        guard primary.reportedRole == .replica, group.failover == nil, tiltSince == nil,
+        guard primary.reportedRole == .replica, primary.undecidedSince == nil, group.failover == nil, tiltSince == nil,
             now - primary.reportedRoleSince > timing.correctionDelay,
             mayCorrect(primary, every: timing.correctionDelay), isConfigurationAgreed(group),
             orderReplicaOf(primary, nil)

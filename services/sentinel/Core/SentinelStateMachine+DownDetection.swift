@@ -33,8 +33,10 @@ extension SentinelStateMachine {
 
     /// A primary that insists on being a replica serves nobody.
     private func hasWrongRole(_ group: MonitoredPrimary, _ instance: Instance) -> Bool {
-        instance.kind == .primary && instance.reportedRole == .replica
-            && now - instance.reportedRoleSince > group.downAfter + timing.informationPeriod * 2
+        guard instance.kind == .primary, instance.reportedRole == .replica else { return false }
+        // One that has looked for its role for so long will not find it: it has lost its data, and waits for a successor.
+        if let since = instance.undecidedSince, now - since > group.downAfter { return true }
+        return now - instance.reportedRoleSince > group.downAfter + timing.informationPeriod * 2
     }
 
     private func isLosingDataByReboot(_ group: MonitoredPrimary, _ instance: Instance) -> Bool {

@@ -79,6 +79,7 @@ extension SentinelStateMachine {
     }
 
     func persistIfNeeded() {
+        if isWithheld, groups.isEmpty { return }
         guard persisting == nil, durableVersion < version else { return }
         guard now >= retryPersistenceAt else { return schedule(retryPersistenceAt) }
         persisting = version

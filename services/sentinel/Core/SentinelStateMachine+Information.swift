@@ -14,6 +14,7 @@ struct Information {
     var replicaOffset: Int64 = 0
     var primaryOffset: Int64 = 0
     var isAnnounced = true
+    var isUndecided = false
     var productVersion: String?
     var replicas: [Endpoint] = []
 
@@ -37,6 +38,7 @@ struct Information {
         case "slave_repl_offset": replicaOffset = Int64(value) ?? 0
         case "master_repl_offset": primaryOffset = Int64(value) ?? 0
         case "replica_announced": isAnnounced = value != "0"
+        case "dssm_role": isUndecided = value == "undecided"
         case "dssm_version": productVersion = value
         default:
             guard name.hasPrefix("slave"), name.dropFirst(5).allSatisfy({ $0.isNumber }), name.utf8.count > 5,
@@ -90,6 +92,7 @@ extension SentinelStateMachine {
                 .verbose, isExpected ? "+role-change" : "-role-change", group, instance,
                 " new reported role is \(role.rawValue)")
         }
+        instance.undecidedSince = information.isUndecided ? instance.undecidedSince ?? now : nil
         if role == .replica { instance.isFormerPrimary = false }
         if instance === group.primary, role == .primary { addReplicas(information.replicas, group) }
         guard tiltSince == nil else { return }

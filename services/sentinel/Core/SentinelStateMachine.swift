@@ -27,6 +27,8 @@ public final class SentinelStateMachine {
     var global: SentinelConfiguration
     let listenPort: Int
     let startedAt: Milliseconds
+    /// Nothing is written before it is known whom to monitor: a file without a monitor line would be taken for a memory.
+    var isWithheld = false
     /// Started without an identity of its own: it may have voted in a former life.
     let isNewcomer: Bool
     var generator: SeededGenerator
@@ -94,6 +96,22 @@ public final class SentinelStateMachine {
     public func start(now: Milliseconds) -> [Action] {
         self.now = now
         for group in groups { emit(.warning, "+monitor", group, group.primary, " quorum \(group.quorum)") }
+        return handle(.timer, now: now)
+    }
+
+    /// Says, before `start`, that `beginMonitoring` will follow.
+    public func withholdMonitoring() { isWithheld = true }
+
+    /// Monitors a primary that has been found out. Does nothing if an operator has been quicker.
+    public func beginMonitoring(_ primary: SentinelConfiguration.Primary, now: Milliseconds) -> [Action] {
+        isWithheld = false
+        guard !groups.contains(where: { $0.name == primary.name }) else { return handle(.timer, now: now) }
+        noteTime(now)
+        let group = makeGroup(primary)
+        groups.append(group)
+        currentEpoch = max(currentEpoch, group.configEpoch)
+        emit(.warning, "+monitor", group, group.primary, " quorum \(group.quorum)")
+        markChanged()
         return handle(.timer, now: now)
     }
 

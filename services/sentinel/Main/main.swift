@@ -27,7 +27,11 @@ func loadSettings(_ arguments: [String]) throws(ConfigurationError) -> (settings
     guard let file = line.file, file != "-" else {
         throw ConfigurationError("a settings file is needed, and it must be writable")
     }
-    let settings = try SentinelSettings(try ConfigurationFile.load(file) + line.directives)
+    var settings = try SentinelSettings(try ConfigurationFile.load(file) + line.directives)
+    if let path = settings.statePath {
+        try settings.remember(access(path, F_OK) == 0 ? try ConfigurationFile.load(path) : [])
+        return (settings, path)
+    }
     // `dir` changes the working folder, the file's name may be relative to the present one.
     guard let path = realpath(file, nil) else {
         throw ConfigurationError("cannot be found: \(String(cString: strerror(errno)))", file: file)

@@ -57,7 +57,8 @@ extension SentinelServer {
     /// A sentinel that cannot remember its votes must not run.
     func checkFile() throws(StartError) {
         do throws(ConfigurationError) {
-            let text = try ConfigurationFile.read(file)
+            let isMissing = !settings.stateFile.isEmpty && access(file, F_OK) != 0
+            let text = isMissing ? [] : try ConfigurationFile.read(file)
             try ConfigurationFile.write(file, text, mode: 0o600)
         } catch {
             throw StartError("the settings file must be writable, it is the sentinel's memory: \(error)")

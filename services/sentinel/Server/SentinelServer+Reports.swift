@@ -118,6 +118,7 @@ extension SentinelServer: HealthSource {
     /// clients need it.
     public func readinessProblem() -> String? {
         if isShuttingDown { return "shutting down" }
+        if let primarySearch { return "whom to monitor is not known: \(primarySearch.reason)" }
         return machine.isDurable || statistics.eventCounts["-persistence-failed"] == nil ? nil : "settings not saved"
     }
 

@@ -9,6 +9,7 @@ import CLinux
 import Logging
 import RESP
 import Reactor
+import RoleDiscovery
 import SentinelCore
 import ServerConfiguration
 import TLS
@@ -22,6 +23,8 @@ enum ConnectionTag {
     static let peer = 2
     /// To the primary, with commands of clients.
     static let upstream = 3
+    /// To a db or another sentinel, with a question.
+    static let survey = 4
 }
 
 /// A condition that keeps the sentinel from starting, as one line.
@@ -82,6 +85,7 @@ public final class SentinelServer {
     private(set) lazy var scriptQueue = WorkQueue(name: "scripts", threads: machine.timing.maximumRunningScripts)
 
     var forwarder: Forwarder
+    var primarySearch: PrimarySearch?
 
     public init(settings: SentinelSettings, file: String, sink: LogSink) {
         self.settings = settings
@@ -128,8 +132,10 @@ public final class SentinelServer {
         if catchingSignals { reactor.catchSignals([SIGTERM, SIGINT, SIGHUP]) }
         log.event(.notice, "start", "Running mode=sentinel, port=\(settings.announcedPort).")
         log.event(.notice, "identity", "Sentinel ID is \(machine.myID)")
+        if settings.withheldPrimary != nil { machine.withholdMonitoring() }
         perform(machine.start(now: Reactor.monotonicMilliseconds()))
         reactor.schedule(after: 1000) { [unowned self] in everySecond() }
+        if let primary = settings.withheldPrimary { searchPrimary(primary) }
     }
 
     public func run() { reactor.run() }
@@ -221,6 +227,7 @@ extension SentinelServer: ReactorHandler {
         switch connection.tag {
         case ConnectionTag.peer: peerOpened(connection)
         case ConnectionTag.upstream: upstreamOpened(connection)
+        case ConnectionTag.survey: surveyOpened(connection)
         default: break
         }
     }
@@ -233,6 +240,7 @@ extension SentinelServer: ReactorHandler {
             case ConnectionTag.http: answerHTTP(connection)
             case ConnectionTag.peer: peerReceived(connection)
             case ConnectionTag.upstream: upstreamReceived(connection)
+            case ConnectionTag.survey: primarySearch?.survey.received(connection)
             default: break
             }
         }
@@ -245,6 +253,7 @@ extension SentinelServer: ReactorHandler {
         case ConnectionTag.http: healthConnections[connection.id] = nil
         case ConnectionTag.peer: peerClosed(connection, reason)
         case ConnectionTag.upstream: upstreamClosed(connection, reason)
+        case ConnectionTag.survey: primarySearch?.survey.closed(connection)
         default:
             if case .tls(let text) = reason {
                 statistics.tlsFailures += 1

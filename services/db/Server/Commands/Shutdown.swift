@@ -50,6 +50,8 @@ extension Server {
             updateLongWay()
             return
         }
+        endRoleDiscovery()
+        recordRole()
         for listener in listeners { listener.close(.local("shutting down")) }
         if !settings.unixSocket.isEmpty { Server.removeFile(settings.unixSocket) }
         log.notice("shutdown", "dSSM is now ready to exit, bye bye...")

@@ -49,7 +49,13 @@ extension Server {
     private func resumeReplication(from position: ReplicationPosition?) {
         if let position {
             history.adopt(id: position.id, offset: position.offset)
-            if settings.replicaOf == nil { history.promote(newID: Server.randomHex(40)) }
+            if settings.replicaOf == nil, roleDiscovery == nil { history.promote(newID: Server.randomHex(40)) }
+        }
+        if roleDiscovery != nil {
+            if let position, (0..<settings.databases).contains(position.database) {
+                primary?.database = position.database
+            }
+            return beginRoleDiscovery()
         }
         guard let target = settings.replicaOf else { return restartQuorum() }
         follow(target)

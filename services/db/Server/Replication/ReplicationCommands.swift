@@ -27,6 +27,7 @@ extension Server {
 
     private func replicaOf(_ c: CommandContext) {
         if c.isWord(1, "no"), c.isWord(2, "one") {
+            if let refusal = promotionRefusal() { return c.reply.error(refusal) }
             follow(nil)
             return c.reply.ok()
         }
@@ -114,6 +115,7 @@ extension Server {
     }
 
     func replicationReadinessProblem() -> String? {
+        if let roleDiscovery { return "the role is not decided: \(roleDiscovery.reason)" }
         guard let primary else { return nil }
         return primary.isConnected
             ? nil : "the link to the primary \(primary.host):\(primary.port) is down (\(primary.state.name))"
@@ -150,6 +152,7 @@ extension Server {
                 ("replica_announced", settings.replicaAnnounced ? "1" : "0"),
             ]
         }
+        fields += roleDiscoveryInformation()
         fields.append(("connected_slaves", "\(replicas.count)"))
         if settings.minReplicasToWrite > 0 {
             fields.append(

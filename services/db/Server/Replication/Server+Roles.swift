@@ -12,6 +12,7 @@ extension Server {
     func follow(_ target: (host: String, port: Int)?) {
         guard let target else { return promote() }
         if let primary, !primary.isFenced, primary.host == target.host, primary.port == target.port { return }
+        endRoleDiscovery()
         // What was written in this turn is still part of our own history.
         drainStream()
         endPrimaryLink("following another primary")
@@ -30,6 +31,7 @@ extension Server {
         updateStreamEnabled()
         updateLongWay()
         log.notice("replicaof", "REPLICAOF \(target.host):\(target.port) enabled")
+        recordRole()
         connectToPrimary()
     }
 
@@ -42,6 +44,7 @@ extension Server {
 
     private func promote() {
         guard primary != nil else { return }
+        endRoleDiscovery()
         drainStream()
         endPrimaryLink("promoted")
         primary = nil
@@ -59,6 +62,7 @@ extension Server {
             "promoted",
             "MASTER MODE enabled: replication ID \(history.id), former ID \(history.secondID) valid up to offset \(history.secondEndOffset)"
         )
+        recordRole()
     }
 
     private static let forcedUnblockText: StaticString =

@@ -1,4 +1,5 @@
 import DatabaseEngine
+import RoleDiscovery
 import ServerConfiguration
 import TLS
 
@@ -93,6 +94,30 @@ extension Parameter {
                 all[
                     try ConfigurationValue.choice(try single(values), of: all.map(\.rawValue))]
         }
+    }
+
+    /// `<host> <port>`; lines add up.
+    static func addresses(_ name: String, _ path: Path<[PeerAddress]>) -> Parameter {
+        make(name, immutable: true, multiWord: true) {
+            $0[keyPath: path].map { "\($0.host) \($0.port)" }.joined(separator: " ")
+        } set: { (settings, values) throws(ConfigurationValueError) in
+            guard values.count >= 2, values.count.isMultiple(of: 2) else {
+                throw ConfigurationValueError("expected <host> <port>")
+            }
+            for index in stride(from: 0, to: values.count, by: 2) {
+                let port = try ConfigurationValue.integer(values[index + 1], in: 1...65535)
+                guard settings[keyPath: path].count < 99 else {
+                    throw ConfigurationValueError("more than 99 addresses")
+                }
+                settings[keyPath: path].append(PeerAddress(values[index], Int(port)))
+            }
+        }
+    }
+
+    func sensitive() -> Parameter {
+        var result = self
+        result.isSensitive = true
+        return result
     }
 
     func protected() -> Parameter {

@@ -5,7 +5,7 @@ import Telemetry
 
 /// Every directive that the db knows.
 ///
-/// - Spec: redis.conf 7.2 for names and defaults; `write-quorum`, `snapshot-compression`, `log-format`, `metrics-port` and
+/// - Spec: redis.conf 7.2 for names and defaults; `write-quorum`, `snapshot-compression`, `tls-extra-port`, `sentinel-discovery`, `discovery-*`, `log-format`, `metrics-port` and
 ///   `metrics-bind` are our own.
 enum ParameterTable {
     static let all: [Parameter] = network + general + memory + persistence + replication + inertParameters
@@ -29,6 +29,7 @@ enum ParameterTable {
         },
         .integer("port", \.port, in: 0...65535),
         .integer("tls-port", \.tlsPort, in: 0...65535),
+        .integer("tls-extra-port", \.tlsExtraPort, in: 0...65535, immutable: true),
         .text("unixsocket", \.unixSocket, immutable: true),
         .make("unixsocketperm", immutable: true) {
             String($0.unixSocketMode, radix: 8)
@@ -212,5 +213,10 @@ enum ParameterTable {
         .integer(
             "min-replicas-max-lag", \.minReplicasMaxLagSeconds, in: 0...2_147_483_647, alias: "min-slaves-max-lag"),
         .integer("write-quorum", \.writeQuorum, in: 0...128),
+        .addresses("sentinel-discovery", \.discoverySentinels),
+        .addresses("discovery-db", \.discoveryDatabases),
+        .text("discovery-primary-name", \.discoveryPrimaryName, immutable: true),
+        .integer("discovery-wait", \.discoveryWaitSeconds, in: 0...86_400, immutable: true),
+        .text("discovery-sentinel-pass", \.discoverySentinelPassword).sensitive(),
     ]
 }

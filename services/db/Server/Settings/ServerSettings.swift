@@ -1,5 +1,6 @@
 import DatabaseEngine
 import Reactor
+import RoleDiscovery
 import TLS
 import Telemetry
 
@@ -24,6 +25,8 @@ public struct ServerSettings: Sendable {
     public var bindAddresses = ["127.0.0.1", "-::1"]
     public var port = 6379
     public var tlsPort = 0
+    /// A second TLS port with the same service.
+    public var tlsExtraPort = 0
     public var unixSocket = ""
     public var unixSocketMode: UInt32 = 0
     public var tcpBacklog = 511
@@ -108,6 +111,13 @@ public struct ServerSettings: Sendable {
     public var minReplicasToWrite = 0
     public var minReplicasMaxLagSeconds = 10
     public var writeQuorum = 0
+
+    // Role discovery: see RoleSearch.swift.
+    public var discoverySentinels: [PeerAddress] = []
+    public var discoveryDatabases: [PeerAddress] = []
+    public var discoveryPrimaryName = "dssm"
+    public var discoveryWaitSeconds = 60
+    public var discoverySentinelPassword = ""
 
     /// Values of directives that have no effect here.
     var inert: [String: String] = [:]

@@ -1,3 +1,4 @@
+import RoleDiscovery
 import SentinelCore
 import ServerConfiguration
 import TLS
@@ -47,6 +48,17 @@ public struct SentinelSettings: Sendable {
     /// `forward-max-own-links`: connections to the primary that single clients have for transactions and the like.
     public var forwardMaxOwnLinks = 1000
 
+    // The start without memory: our own directives.
+    /// `state-file`: where the sentinel's memory is kept, when the settings file is not to be written to.
+    public var stateFile = ""
+    /// `discovery-sentinel`: all sentinels, this one included.
+    public var discoverySentinels: [PeerAddress] = []
+    /// `discovery-db`: all dbs.
+    public var discoveryDatabases: [PeerAddress] = []
+    public var discoveryWaitSeconds = 60
+    /// A primary of which there is no memory: it is looked for before it is monitored.
+    public var withheldPrimary: SentinelConfiguration.Primary?
+
     public var sentinel = SentinelConfiguration()
 }
 
@@ -94,6 +106,7 @@ private enum SentinelParameter {
     typealias Apply = @Sendable (inout SentinelSettings, [String]) throws(ConfigurationValueError) -> Void
 
     static let byName: [String: Apply] = network.merging(tls) { $1 }.merging(general) { $1 }.merging(inert) { $1 }
+        .merging(discovery) { $1 }
 
     typealias Path<Value> = any (WritableKeyPath<SentinelSettings, Value> & Sendable)
 
@@ -127,6 +140,22 @@ private enum SentinelParameter {
             settings[keyPath: path] = try ConfigurationValue.boolean(try single(values))
         }
     }
+
+    private static func addresses(_ path: Path<[PeerAddress]>) -> Apply {
+        { (settings, values) throws(ConfigurationValueError) in
+            guard values.count == 2 else { throw ConfigurationValueError("expected <host> <port>") }
+            guard settings[keyPath: path].count < 99 else { throw ConfigurationValueError("more than 99 addresses") }
+            let port = Int(try ConfigurationValue.integer(values[1], in: 1...65535))
+            settings[keyPath: path].append(PeerAddress(values[0], port))
+        }
+    }
+
+    private static let discovery: [String: Apply] = [
+        "state-file": text(\.stateFile),
+        "discovery-sentinel": addresses(\.discoverySentinels),
+        "discovery-db": addresses(\.discoveryDatabases),
+        "discovery-wait": integer(\.discoveryWaitSeconds, 0...86_400),
+    ]
 
     private static let network: [String: Apply] = [
         "bind": { (settings, values) throws(ConfigurationValueError) in

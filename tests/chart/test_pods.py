@@ -1,0 +1,151 @@
+"""How pods run: security, probes, roles, rights."""
+
+import pytest
+from conftest import EVERYTHING, render, sets
+
+VARIANTS = {"defaults": [], "everything": EVERYTHING}
+
+
+@pytest.fixture(params=sorted(VARIANTS))
+def rendered(request):
+    return render(*VARIANTS[request.param])
+
+
+def test_restricted_pod_security(rendered):
+    for owner, template in rendered.pod_templates():
+        pod = template["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True, owner["metadata"]["name"]
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert "runAsUser" not in pod["securityContext"], "OpenShift chooses the user"
+        for container in pod["containers"]:
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False
+            assert context["readOnlyRootFilesystem"] is True
+            assert context["capabilities"] == {"drop": ["ALL"]}
+            assert "runAsUser" not in context
+        assert not pod.get("initContainers") and not pod.get("hostNetwork")
+        assert all("hostPath" not in volume for volume in pod["volumes"])
+
+
+def test_openshift_gets_no_fixed_group():
+    for _, template in render("--api-versions", "security.openshift.io/v1").pod_templates():
+        assert "fsGroup" not in template["spec"]["securityContext"]
+    for _, template in render().pod_templates():
+        assert template["spec"]["securityContext"]["fsGroup"] == 10001
+    for _, template in render(*sets("podSecurityContext.fsGroup=2000")).pod_templates():
+        assert template["spec"]["securityContext"]["fsGroup"] == 2000
+
+
+def test_probes_need_no_certificate(rendered):
+    for name in rendered.names("StatefulSet"):
+        container = rendered.one("StatefulSet", name)["spec"]["template"]["spec"]["containers"][0]
+        named = {port["name"]: port["containerPort"] for port in container["ports"]}
+        for probe, path in (("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+            assert container[probe]["httpGet"] == {"path": path, "port": "metrics"}
+        settings = "".join(rendered.one("ConfigMap", name)["data"].values())
+        assert f"metrics-port {named['metrics']}\n" in settings and "metrics-bind *\n" in settings
+
+
+def test_requests_and_memory_limits_everywhere(rendered):
+    for _, template in rendered.pod_templates():
+        for container in template["spec"]["containers"]:
+            assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+            assert "memory" in container["resources"]["limits"]
+            assert "cpu" not in container["resources"]["limits"], "throttling looks like failure"
+
+
+def test_the_grace_period_fits_the_hand_over(rendered):
+    pod = rendered.one("StatefulSet", "f5-dssm-db")["spec"]["template"]["spec"]
+    assert "shutdown-timeout 20\n" in rendered.one("ConfigMap", "f5-dssm-db")["data"]["dssm.conf"]
+    assert pod["terminationGracePeriodSeconds"] >= 30
+    assert "lifecycle" not in pod["containers"][0], "SIGTERM itself hands over"
+
+
+def test_a_change_of_settings_restarts_the_pods():
+    def checksum(*options):
+        return render(*options).one("StatefulSet", "f5-dssm-db")["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+
+    assert checksum() != checksum(*sets("db.config.maxmemory=100mb"))
+    assert checksum() == checksum(*sets("db.resources.requests.cpu=200m"))
+
+
+def test_a_pod_knows_its_own_name_and_whom_to_ask():
+    rendered = render()
+    db = rendered.one("StatefulSet", "f5-dssm-db")["spec"]["template"]["spec"]["containers"][0]
+    domain = "f5-dssm-db.cnf-gateway.svc.cluster.local"
+    assert db["args"][:3] == ["/etc/dssm/dssm.conf", "--replica-announce-ip", f"$(POD_NAME).{domain}"]
+    assert db["env"][0] == {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
+    sentinel = rendered.one("StatefulSet", "f5-dssm-sentinel")["spec"]["template"]["spec"]["containers"][0]
+    peers = "f5-dssm-sentinel-peers.cnf-gateway.svc.cluster.local"
+    assert f"--sentinel announce-ip $(POD_NAME).{peers}" in sentinel["args"]
+    for name, settings in (("f5-dssm-db", "dssm.conf"), ("f5-dssm-sentinel", "sentinel.conf")):
+        lines = rendered.one("ConfigMap", name)["data"][settings].splitlines()
+        word = "sentinel-discovery" if name == "f5-dssm-db" else "discovery-sentinel"
+        assert [line for line in lines if line.startswith(word)] == [f"{word} f5-dssm-sentinel-{n}.{peers} 26379" for n in range(3)]
+        assert [line for line in lines if line.startswith("discovery-db")] == [f"discovery-db f5-dssm-db-{n}.{domain} 6379" for n in range(3)]
+
+
+def test_the_pdbs_arithmetic_fits_more_replicas():
+    rendered = render(*sets("replicaCount=5", "sentinel.quorum=3"))
+    text = rendered.one("ConfigMap", "f5-dssm-db")["data"]["dssm.conf"]
+    assert text.count("sentinel-discovery ") == 5 and text.count("discovery-db ") == 5
+    assert f" 6379 3\n" in rendered.one("ConfigMap", "f5-dssm-sentinel")["data"]["sentinel.conf"]
+
+
+def test_lists_and_empty_values_become_directives():
+    text = render(*sets("db.config.rename-command={A B,C D}")).one("ConfigMap", "f5-dssm-db")["data"]["dssm.conf"]
+    assert "rename-command A B\n" in text and "rename-command C D\n" in text and 'save ""\n' in text
+
+
+def test_db_and_sentinel_have_no_rights_at_the_api(rendered):
+    for name in ("f5-dssm-db", "f5-dssm-sentinel"):
+        pod = rendered.one("StatefulSet", name)["spec"]["template"]["spec"]
+        assert pod["serviceAccountName"] == name
+        assert pod["automountServiceAccountToken"] is False
+        bound = {subject["name"] for binding in rendered.all("RoleBinding") for subject in binding["subjects"]}
+        assert name not in bound
+
+
+def test_cert_init_may_touch_its_secrets_only(rendered):
+    assert not rendered.all("ClusterRole") and not rendered.all("ClusterRoleBinding")
+    roles = [role for role in rendered.all("Role") if "cert-init" in role["metadata"]["name"]]
+    assert roles
+    for role in roles:
+        for rule in role["rules"]:
+            if rule["resources"] == ["secrets"] and rule["verbs"] != ["create"]:
+                assert rule["resourceNames"] == ["dssm-certs-secret", "dssm-keys-secret", "dssm-ca-key-secret"]
+            assert "*" not in rule["verbs"] + rule["resources"]
+
+
+def test_cert_init_has_rights_in_every_namespace_that_gets_the_secrets():
+    rendered = render(*EVERYTHING)
+    namespaces = {role["metadata"]["namespace"] for role in rendered.all("Role") if role["metadata"]["name"] == "f5-dssm-cert-init"}
+    assert namespaces == {"cnf-gateway", "cnf-apps", "cnf-more"}
+
+
+def test_the_hook_comes_before_the_pods_and_what_it_needs_before_it():
+    hooks = [item for item in render().objects if "helm.sh/hook" in (item["metadata"].get("annotations") or {})]
+    assert {item["kind"] for item in hooks} == {"ServiceAccount", "Role", "RoleBinding", "ConfigMap", "Job"}
+    weights = {item["kind"]: int(item["metadata"]["annotations"]["helm.sh/hook-weight"]) for item in hooks}
+    assert all(weights[kind] < weights["Job"] for kind in weights if kind != "Job")
+    assert {item["metadata"]["annotations"]["helm.sh/hook"] for item in hooks} == {"pre-install,pre-upgrade"}
+    job = next(item for item in hooks if item["kind"] == "Job")
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    assert container["args"][:3] == ["ensure", "--config", "/etc/dssm/cert-init.yaml"]
+    assert container["image"] == "registry.com/dssm-cert-init:0.1.0"
+
+
+def test_network_policies_let_in_the_release_and_its_clients_only():
+    rendered = render(*EVERYTHING, "--set-json", 'networkPolicy.clients=[{"podSelector":{"matchLabels":{"role":"client"}}}]')
+    policy = rendered.one("NetworkPolicy", "f5-dssm-db")["spec"]
+    data = policy["ingress"][0]
+    assert [port["port"] for port in data["ports"]] == [6379, 26379]
+    assert {"podSelector": {"matchLabels": {"role": "client"}}} in data["from"]
+    assert {"podSelector": {}} not in data["from"]
+    names = [peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in data["from"] if "namespaceSelector" in peer]
+    assert names == ["cnf-apps", "cnf-more"]
+
+
+def test_the_coordinator_is_off_by_default():
+    assert not render().all("Deployment")
+    assert render(*EVERYTHING).names("Deployment") == ["f5-dssm-restart-coordinator"]
