@@ -83,6 +83,10 @@ $(LOAD_GENERATOR): $(wildcard tests/benchmarks/load/*.[ch]) | setup
 	@mkdir -p $(SCRATCH)
 	$$(tools/find-clang) -O2 -Wall -Wextra -Werror -o $@ $(filter %.c,$^) -lssl -lcrypto
 
+.PHONY: bench-forwarder
+bench-forwarder: release venv ## Measure the log forwarder: records/s on one core, CPU, memory (ARGS=--runs 3)
+	@$(VENV)/bin/python tests/benchmarks/forwarder_bench.py $(ARGS)
+
 .PHONY: fuzz
 fuzz: setup ## Fuzz the RESP parsers (SECONDS=60 for each)
 	@tests/fuzz/run $(SECONDS_TO_FUZZ)

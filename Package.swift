@@ -30,10 +30,10 @@ func executable(_ name: String, path: String, _ dependencies: [Target.Dependency
     .executableTarget(name: name, dependencies: dependencies, path: path, swiftSettings: commonSettings)
 }
 
-func unitTests(_ module: String, _ dependencies: [Target.Dependency] = []) -> Target {
+func unitTests(_ module: String, _ dependencies: [Target.Dependency] = [], exclude: [String] = []) -> Target {
     .testTarget(
         name: "\(module)Tests", dependencies: [.init(stringLiteral: module), "TestSupport"] + dependencies,
-        path: "tests/unit/\(module)Tests", swiftSettings: commonSettings)
+        path: "tests/unit/\(module)Tests", exclude: exclude, swiftSettings: commonSettings)
 }
 
 let package = Package(
@@ -58,13 +58,14 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", path: "shared/COpenSSL", pkgConfig: "openssl", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLZ4", path: "shared/CLZ4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
+        .systemLibrary(name: "CZlib", path: "shared/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CYAML", path: "shared/CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
 
         // Foundations.
         library("ByteStorage", path: "shared/ByteStorage", ["CLinux"]),
         library("RESP", path: "shared/RESP", ["ByteStorage"]),
         library("TLS", path: "shared/TLS", ["COpenSSL", "ByteStorage"]),
-        library("Compression", path: "shared/Compression", ["CLZ4", "ByteStorage"]),
+        library("Compression", path: "shared/Compression", ["CLZ4", "CZlib", "ByteStorage"]),
         library("ServerConfiguration", path: "shared/Configuration"),
         library("YAML", path: "shared/YAML", ["CYAML"]),
         library("Telemetry", path: "shared/Telemetry", [logging]),
@@ -104,13 +105,20 @@ let package = Package(
         // cert-init
         library(
             "CertificateIssuing", path: "services/cert-init/CertificateIssuing",
-            ["TLS", "ServerConfiguration", "Telemetry"]),
+            ["TLS", "ServerConfiguration", "Telemetry", "YAML", "KubernetesAPI", logging]),
         executable(
             "dssm-cert-init", path: "services/cert-init/Main",
-            ["CertificateIssuing", "TLS", "Telemetry", argumentParser]),
+            ["CertificateIssuing", "KubernetesAPI", "TLS", "Telemetry", logging, argumentParser]),
 
-        // log-forwarder and restart-coordinator: the command lines only, so far.
-        executable("dssm-log-forwarder", path: "services/log-forwarder/Main", ["Telemetry", argumentParser]),
+        // log-forwarder
+        library(
+            "LogForwarding", path: "services/log-forwarder/LogForwarding",
+            ["CLinux", "ByteStorage", "Compression", "Reactor", "TLS", "YAML", "Telemetry", logging]),
+        executable(
+            "dssm-log-forwarder", path: "services/log-forwarder/Main", ["LogForwarding", "Telemetry", argumentParser]),
+
+        // restart-coordinator: the command line only, so far.
+        library("RestartCoordination", path: "services/restart-coordinator/RestartCoordination"),
         executable(
             "dssm-restart-coordinator", path: "services/restart-coordinator/Main", ["Telemetry", argumentParser]),
 
@@ -139,7 +147,11 @@ let package = Package(
         unitTests("SentinelCore"),
         unitTests(
             "SentinelServer", ["SentinelCore", "ByteStorage", "RESP", "Reactor", "ServerConfiguration", "Telemetry"]),
-        unitTests("CertificateIssuing", ["TLS"]),
+        unitTests(
+            "CertificateIssuing", ["TLS", "KubernetesAPI", "KubernetesTestServer", "Telemetry", logging]),
+        unitTests("RestartCoordination"),
+        unitTests(
+            "LogForwarding", ["ByteStorage", "CLinux", "Compression", "TLS"], exclude: ["MessagePackVectors.txt"]),
         .testTarget(
             name: "SentinelSimulationTests", dependencies: ["SentinelCore", "TestSupport"], path: "tests/simulation",
             swiftSettings: commonSettings),

@@ -15,7 +15,7 @@ import sys
 
 # A target may depend only on targets of a lower rank.
 RANKS = {
-    "CLinux": 0, "COpenSSL": 0, "CLZ4": 0, "CYAML": 0,
+    "CLinux": 0, "COpenSSL": 0, "CLZ4": 0, "CYAML": 0, "CZlib": 0,
     "ByteStorage": 1,
     "RESP": 2, "TLS": 2, "Compression": 2, "ServerConfiguration": 2, "Telemetry": 2, "YAML": 2,
     "Reactor": 3, "RESPClient": 3, "KubernetesAPI": 3,

@@ -67,17 +67,18 @@ extension Reactor {
     /// Connects to a host by name or address. Success comes as `opened`, failure as `closed`, both in a later turn.
     ///
     /// - Parameters:
-    ///   - tls: speak TLS as a client, checking the peer's name against `host`.
+    ///   - tls: speak TLS as a client, checking the peer's name against `serverName`.
+    ///   - serverName: the name in the peer's certificate where it is not `host`; empty: any.
     ///   - timeoutMilliseconds: for name, connect and handshake together.
     public func connect(
-        host: String, port: UInt16, tag: Int, tls: TLSContext? = nil, sourceAddress: String? = nil,
-        timeoutMilliseconds: Int64 = 5000
+        host: String, port: UInt16, tag: Int, tls: TLSContext? = nil, serverName: String? = nil,
+        sourceAddress: String? = nil, timeoutMilliseconds: Int64 = 5000
     ) -> Connection {
         let connection = makeConnection(fd: -1, phase: .resolving, tag: tag)
         connection.state.pointee.isOutgoing = true
         connection.state.pointee.remoteAddress = "\(host):\(port)"
         connection.state.pointee.tlsContext = tls
-        connection.state.pointee.serverName = host
+        connection.state.pointee.serverName = serverName.map { $0.isEmpty ? nil : $0 } ?? host
         connection.state.pointee.deadline = monotonicNow + timeoutMilliseconds
         watchDeadline(connection)
         connection.state.pointee.isWithWorker = true

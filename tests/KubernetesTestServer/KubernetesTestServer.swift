@@ -104,6 +104,9 @@ public final class KubernetesTestServer: Sendable {
     /// The server is one before policy/v1.
     public func servePolicyV1Beta1Only() { state.withLockedValue { $0.servesOldPolicy = true } }
 
+    /// Creating in other namespaces is refused, as where they do not exist.
+    public func setNamespaces(_ names: Set<String>) { state.withLockedValue { $0.store.namespaces = names } }
+
     public func object(_ resource: Resource, _ name: String, _ namespace: String?) -> KubernetesObject? {
         let collection = resource.path(namespace: namespace)
         return state.withLockedValue { try? $0.store.find(collection, name) }.map(KubernetesObject.init)

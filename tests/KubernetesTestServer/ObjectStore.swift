@@ -3,6 +3,7 @@
 // It knows what clients depend on: versions that must fit when an object is replaced, identities, merge patches, server-side
 // apply (fields of one manager), label and field selectors, pages, scale and eviction with disruption budgets. It knows no
 // schemas and no defaults: what a real server would refuse as invalid is accepted here.
+import FoundationEssentials
 import KubernetesAPI
 
 struct ObjectStore {
@@ -24,6 +25,8 @@ struct ObjectStore {
     private(set) var objects: [String: JSON] = [:]
     private(set) var changes: [Change] = []
     private(set) var version = 100
+    /// The namespaces that there are; nil: any.
+    var namespaces: Set<String>?
     /// Changes up to this version are forgotten: watches from before get 410.
     var forgotten = 0
 
@@ -50,6 +53,14 @@ struct ObjectStore {
         guard objects["\(collection)/\(name)"] == nil else {
             throw Failure(status: 409, reason: "AlreadyExists", message: "\"\(name)\" already exists")
         }
+        let parts = collection.split(separator: "/").map(String.init)
+        if let namespaces, let index = parts.firstIndex(of: "namespaces"), parts.count > index + 2,
+            !namespaces.contains(parts[index + 1])
+        {
+            throw Failure(
+                status: 404, reason: "NotFound", message: "namespaces \"\(parts[index + 1])\" not found")
+        }
+        try ObjectStore.checkSecret(collection, old: nil, object)
         var object = object
         object[["metadata", "uid"]] = .string("uid-\(version + 1)")
         object[["metadata", "creationTimestamp"]] = "2026-01-01T00:00:00Z"
@@ -68,7 +79,29 @@ struct ObjectStore {
         object[["metadata", "resourceVersion"]] = old[["metadata", "resourceVersion"]]
         // What changes nothing makes no new version.
         if object == old { return old }
+        try ObjectStore.checkSecret(collection, old: old, object)
         return record("MODIFIED", collection, name, object)
+    }
+
+    /// The one schema that is known: a Secret's data are base64, its keys are file names, its type does not change, and an immutable
+    /// one stays as it is.
+    private static func checkSecret(_ collection: String, old: JSON?, _ object: JSON) throws(Failure) {
+        guard collection.hasSuffix("/secrets") else { return }
+        for (name, value) in object["data"]?.object ?? [:] {
+            let isName = name.utf8.allSatisfy { byte in
+                (byte | 0x20) &- 97 < 26 || byte &- 48 < 10 || "-_.".utf8.contains(byte)
+            }
+            guard isName, let text = value.string, Data(base64Encoded: text) != nil else {
+                throw Failure(status: 422, reason: "Invalid", message: "data[\(name)]: Invalid value")
+            }
+        }
+        guard let old else { return }
+        if let type = old["type"], type != object["type"] {
+            throw Failure(status: 422, reason: "Invalid", message: "type: Invalid value: field is immutable")
+        }
+        if old["immutable"] == true, old["data"] != object["data"] {
+            throw Failure(status: 422, reason: "Invalid", message: "data: Forbidden: field is immutable")
+        }
     }
 
     /// - Spec: RFC 7396.

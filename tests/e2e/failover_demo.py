@@ -233,15 +233,23 @@ def summary(results):
           f"{acknowledged} writes acknowledged, {lost} lost; {sum(r['mappings_lost'] for r in results)} mappings lost")
 
 
+def quorum_settings(options):
+    if not options.write_quorum:
+        return {}
+    return {"db_settings": [("write-quorum", options.write_quorum)],
+            "sentinel_settings": [("sentinel", "write-quorum", PRIMARY_NAME, options.write_quorum)]}
+
+
 def run(options):
     folder = tempfile.mkdtemp(prefix="dssm-failover-")
     cluster = Cluster(os.path.join(folder, "cluster"), options.stock, [free_port() for _ in range(3)],
-                      [free_port() for _ in range(3)], down_after_milliseconds=options.down_after)
+                      [free_port() for _ in range(3)], down_after_milliseconds=options.down_after, **quorum_settings(options))
     failed = True
     try:
         cluster.start(60)
         what = "redis-server and redis-sentinel" if options.stock else "dssm-db and dssm-sentinel"
-        print(f"three {what} under mTLS, down-after-milliseconds {options.down_after}", flush=True)
+        print(f"three {what} under mTLS, down-after-milliseconds {options.down_after}"
+              + (f", write-quorum {options.write_quorum}" if options.write_quorum else ""), flush=True)
         took = load_mappings(cluster, options.mappings)
         print(f"  {options.mappings} mappings loaded in {took:.1f} s", flush=True)
         results = []
@@ -277,6 +285,8 @@ def main():
     parser.add_argument("--down-after", type=int, default=1000, metavar="MILLISECONDS")
     parser.add_argument("--signal", type=lambda name: signal.Signals[f"SIG{name}"], default=signal.SIGKILL,
                         metavar="KILL|STOP|TERM", help="what the primary gets (default: KILL)")
+    parser.add_argument("--write-quorum", type=int, default=0, metavar="REPLICAS",
+                        help="replicas that must have a write before it is acknowledged (default: 0)")
     parser.add_argument("--keep", action="store_true", help="keep logs and data")
     try:
         run(parser.parse_args())

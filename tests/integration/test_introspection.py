@@ -55,6 +55,16 @@ def test_the_list_of_commands_and_its_filters(pair):
         assert mine - since == other & known, words
 
 
+def arguments(docs):
+    """The arguments of a command or of an argument as comparable values."""
+    result = []
+    for argument in map(pairs, docs.get("arguments", [])):
+        argument["flags"] = sorted(argument.get("flags", []))
+        argument["arguments"] = arguments(argument)
+        result.append(argument)
+    return result
+
+
 def test_every_command_has_documentation(pair):
     ours, theirs = (pairs(texts(server.call("COMMAND", "DOCS"))) for server in pair)
     assert set(ours) == {name.decode() for name in pair[0].call("COMMAND", "LIST") if b"|" not in name}
@@ -63,6 +73,10 @@ def test_every_command_has_documentation(pair):
         assert mine["summary"] and {key: mine[key] for key in ("since", "group")} == {key: other[key] for key in ("since", "group")}, name
         assert mine.get("deprecated_since") == other.get("deprecated_since"), name
         assert mine.get("doc_flags") == other.get("doc_flags"), name
+        assert arguments(mine) == arguments(other), name
+        mine_below, other_below = (pairs(docs.get("subcommands", [])) for docs in (mine, other))
+        for child in mine_below.keys() & other_below.keys():
+            assert arguments(pairs(mine_below[child])) == arguments(pairs(other_below[child])), child
     assert texts(pair[0].call("COMMAND", "DOCS", "config|get"))[0] == "config|get"
     assert pair[0].call("COMMAND", "DOCS", "nothing") == []
 

@@ -13,9 +13,26 @@ public struct IssuedPair: Sendable {
 
 public enum CertificateIssuer {
     /// A new authority as `policy` describes it.
-    public static func makeAuthority(_ policy: IssuingPolicy, now: Int64) throws(TLSError) -> IssuedPair {
+    ///
+    /// - Parameter taken: subjects of authorities that are trusted beside it. Its own must differ, because a verifier finds the
+    ///   issuer of a version 1 certificate by name alone: then a number is put behind the common name.
+    public static func makeAuthority(
+        _ policy: IssuingPolicy, now: Int64, avoiding taken: Set<String> = []
+    ) throws(TLSError) -> IssuedPair {
         let key = try PrivateKey.generate(policy.keyAlgorithm)
-        return IssuedPair(certificate: try Certificate.issue(policy.authority(now: now), key: key), key: key)
+        var template = policy.authority(now: now)
+        let subject = template.subject
+        for number in 2...taken.count + 2 {
+            let certificate = try Certificate.issue(template, key: key)
+            if !taken.contains(certificate.summary.subject) { return IssuedPair(certificate: certificate, key: key) }
+            template.subject = subject
+            if let index = subject.lastIndex(where: { $0.attribute == "CN" }) {
+                template.subject[index].value += " \(number)"
+            } else {
+                template.subject.append(("CN", "\(number)"))
+            }
+        }
+        throw TLSError(.badSetting, "no subject is left for the new CA")
     }
 
     /// A new leaf as `policy` describes it, signed by `authority`.

@@ -1,11 +1,12 @@
 import TLS
 import Telemetry
 
-/// What `inspect` tells of files: every certificate with its issuer among the given ones, keys, and parameters.
+/// What `inspect` tells of files or of Secrets' items: every certificate with its issuer among the given ones, keys, and parameters.
 public struct Inspection: Sendable {
     public enum Content: Sendable {
         case certificate(CertificateSummary, chain: String)
-        case key(String)
+        /// Its kind, and what it belongs to among the given ones.
+        case key(String, owner: String)
         case dhParameters(bits: Int)
         case unreadable(String)
     }
@@ -17,30 +18,66 @@ public struct Inspection: Sendable {
 
     public let entries: [Entry]
 
+    /// What to look at: a name to show, and its text or why there is none.
+    public typealias Source = (name: String, pem: Result<[UInt8], TLSError>)
+
     public init(files: [String]) {
+        self.init(
+            sources: files.map { file in
+                (file, Result { () throws(TLSError) in try PEMText.read(file) })
+            })
+    }
+
+    public init(sources: [Source]) {
         var certificates: [(file: String, certificate: Certificate)] = []
-        var found: [(file: String, content: Content?, certificate: Certificate?)] = []
-        for file in files {
+        var found: [(file: String, content: Content?, value: Value?)] = []
+        for (name, source) in sources {
             do throws(TLSError) {
-                for certificate in try Certificate.loadAll(file) {
-                    certificates.append((file, certificate))
-                    found.append((file, nil, certificate))
+                let pem = try source.get()
+                do throws(TLSError) {
+                    for certificate in try Certificate.parseAll(pem: pem, name: name) {
+                        certificates.append((name, certificate))
+                        found.append((name, nil, .certificate(certificate)))
+                    }
+                } catch {
+                    if let key = try? PrivateKey.parse(pem: pem, name: name) {
+                        found.append((name, nil, .key(key)))
+                    } else if let bits = try? DHParameters.bits(pem: pem, name: name) {
+                        found.append((name, .dhParameters(bits: bits), nil))
+                    } else {
+                        found.append((name, .unreadable(Self.reason(name, error)), nil))
+                    }
                 }
-            } catch { found.append((file, Self.other(file, error), nil)) }
+            } catch { found.append((name, .unreadable(error.message), nil)) }
         }
-        entries = found.map { file, content, certificate in
-            guard let certificate else { return Entry(file: file, content: content ?? .unreadable("empty")) }
-            return Entry(
-                file: file, content: .certificate(certificate.summary, chain: Self.chain(certificate, certificates)))
+        entries = found.map { name, content, value in
+            switch value {
+            case .certificate(let certificate):
+                let chain = Self.chain(certificate, certificates)
+                return Entry(file: name, content: .certificate(certificate.summary, chain: chain))
+            case .key(let key):
+                let owners = certificates.filter { $0.certificate.matches(key) }.map(\.file)
+                return Entry(file: name, content: .key(key.description, owner: Self.owner(owners)))
+            case nil: return Entry(file: name, content: content ?? .unreadable("empty"))
+            }
         }
     }
 
-    /// What a file without certificates holds.
-    private static func other(_ file: String, _ error: TLSError) -> Content {
-        if error.code == .unreadableFile { return .unreadable(error.message) }
-        if let key = try? PrivateKey.load(file) { return .key(key.description) }
-        if let bits = try? DHParameters.bits(of: file) { return .dhParameters(bits: bits) }
-        return .unreadable("\(file): holds no certificate, no usable key and no Diffie-Hellman parameters in PEM")
+    private enum Value {
+        case certificate(Certificate)
+        case key(PrivateKey)
+    }
+
+    private static func reason(_ name: String, _ error: TLSError) -> String {
+        error.message.contains("holds no certificate")
+            ? "\(name): holds no certificate, no usable key and no Diffie-Hellman parameters in PEM" : error.message
+    }
+
+    private static func owner(_ files: [String]) -> String {
+        var seen: Set<String> = []
+        let files = files.filter { seen.insert($0).inserted }
+        return files.isEmpty
+            ? "belongs to no certificate here" : "belongs to the certificate in \(files.joined(separator: ", "))"
     }
 
     private static func chain(
@@ -66,7 +103,7 @@ public struct Inspection: Sendable {
             let rows: [(String, String)] =
                 switch entry.content {
                 case .certificate(let summary, let chain): Self.rows(summary, chain, now)
-                case .key(let description): [("private key", description)]
+                case .key(let description, let owner): [("private key", "\(description), \(owner)")]
                 case .dhParameters(let bits): [("DH parameters", "\(bits) bits")]
                 case .unreadable(let reason): [("error", reason)]
                 }

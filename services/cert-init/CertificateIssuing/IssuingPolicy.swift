@@ -13,14 +13,18 @@ public struct IssuingPolicy: Sendable {
     public var profile: Profile
     public var keyAlgorithm: PrivateKey.Algorithm
     public var days: Int64 = 365
+    /// Of the authority. Nil: as long as the leaf.
+    public var authorityDays: Int64?
     /// In addition to the profile's own names.
     public var additionalNames: [String] = []
     /// Of the leaf. Nil: the profile's.
     public var subject: [(attribute: String, value: String)]?
+    public var authoritySubject: [(attribute: String, value: String)]?
     /// Of the installation, for the names of its pods.
     public var release = "f5-dssm"
     public var namespace = ""
     public var replicas = 3
+    public var clusterDomain = "cluster.local"
     /// Seconds from now at which the leaf's validity starts and ends, instead of the profile's.
     public var notBeforeOffset: Int64?
     public var notAfterOffset: Int64?
@@ -40,8 +44,8 @@ public struct IssuingPolicy: Sendable {
         let isManual = profile == .manual
         return CertificateTemplate(
             kind: isManual ? .plainAuthority : .authority,
-            subject: [Self.organisation, ("CN", "Certificate Authority")],
-            notBefore: isManual ? now : now - Self.clockSkewSeconds, notAfter: now + days * 86400)
+            subject: authoritySubject ?? [Self.organisation, ("CN", "Certificate Authority")],
+            notBefore: isManual ? now : now - Self.clockSkewSeconds, notAfter: now + (authorityDays ?? days) * 86400)
     }
 
     /// The one certificate of all roles. It does not outlive `authority`.
@@ -81,6 +85,6 @@ public struct IssuingPolicy: Sendable {
     private func qualified(_ name: String) -> [String] {
         guard !namespace.isEmpty else { return [name] }
         let full = "\(name).\(namespace)"
-        return [name, full, "\(full).svc", "\(full).svc.cluster.local"]
+        return [name, full, "\(full).svc", "\(full).svc.\(clusterDomain)"]
     }
 }

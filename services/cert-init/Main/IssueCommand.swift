@@ -37,6 +37,9 @@ struct IssueCommand: ParsableCommand {
     @Option(help: "Name of the Helm release, for the names of pods and Services.")
     var release: String = "f5-dssm"
 
+    @Option(help: "Domain of the cluster's DNS names.")
+    var clusterDomain: String = "cluster.local"
+
     @Option(help: "standard: the group ffdhe2048 of RFC 7919, at once; generate: a new prime, up to minutes.")
     var dhParams: LocalIssuing.DHSource = .standard
 
@@ -58,7 +61,7 @@ struct IssueCommand: ParsableCommand {
 
     func validate() throws {
         guard (1...36500).contains(days) else { throw ValidationError("--days must be between 1 and 36500.") }
-        if let subject, Self.attributes(subject) == nil {
+        if let subject, SubjectText.attributes(subject) == nil {
             throw ValidationError("--subject must look like '/O=Redis Test/CN=Server'.")
         }
     }
@@ -67,9 +70,10 @@ struct IssueCommand: ParsableCommand {
         var policy = IssuingPolicy(profile: profile, keyAlgorithm: keyAlgorithm)
         policy.days = days
         policy.additionalNames = names
-        policy.subject = subject.flatMap(Self.attributes)
+        policy.subject = subject.flatMap(SubjectText.attributes)
         policy.namespace = namespace
         policy.release = release
+        policy.clusterDomain = clusterDomain
         policy.notBeforeOffset = notBefore?.seconds
         policy.notAfterOffset = notAfter?.seconds
         var issuing = LocalIssuing(policy: policy, folder: LocalFolder(outputDirectory))
@@ -84,18 +88,6 @@ struct IssueCommand: ParsableCommand {
             throw ExitCode.failure
         }
     }
-
-    /// `/O=a/CN=b` taken apart; nil if it is malformed.
-    static func attributes(_ subject: String) -> [(attribute: String, value: String)]? {
-        guard subject.hasPrefix("/") else { return nil }
-        var result: [(attribute: String, value: String)] = []
-        for part in subject.dropFirst().split(separator: "/", omittingEmptySubsequences: false) {
-            let pair = part.split(separator: "=", maxSplits: 1)
-            guard pair.count == 2 else { return nil }
-            result.append((String(pair[0]), String(pair[1])))
-        }
-        return result
-    }
 }
 
 /// Seconds from now, written as `-2d`, `10m` or `3600`.
@@ -103,11 +95,7 @@ struct TimeOffset: ExpressibleByArgument {
     let seconds: Int64
 
     init?(argument: String) {
-        let units: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86400]
-        let unit = argument.last.flatMap { units[$0] }
-        guard let number = Int64(unit == nil ? argument : String(argument.dropLast())) else { return nil }
-        let (seconds, overflow) = number.multipliedReportingOverflow(by: unit ?? 1)
-        guard !overflow, seconds.magnitude <= 36500 * 86400 else { return nil }
+        guard let seconds = TimeSpan.seconds(argument) else { return nil }
         self.seconds = seconds
     }
 }

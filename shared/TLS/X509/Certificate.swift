@@ -35,6 +35,19 @@ public final class Certificate: @unchecked Sendable {
         return result
     }
 
+    /// SHA-256 of the certificate's DER form, in lower-case hexadecimal; equal for equal certificates only.
+    public var fingerprint: String {
+        var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
+        var count: UInt32 = 0
+        guard X509_digest(x509, EVP_sha256(), &digest, &count) == 1 else {
+            ErrorQueue.clear()
+            return ""
+        }
+        let digits = Array("0123456789abcdef".utf8)
+        let text = digest.prefix(Int(count)).flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }
+        return String(decoding: text, as: UTF8.self)
+    }
+
     public func pem() -> [UInt8] { PEMFile.collect { PEM_write_bio_X509($0, x509) == 1 } ?? [] }
 
     public func matches(_ key: PrivateKey) -> Bool {

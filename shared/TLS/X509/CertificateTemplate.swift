@@ -99,7 +99,7 @@ extension Certificate {
         var extensions: [(Int32, String)] = []
         switch template.kind {
         case .bareLeaf: return
-        case .plainAuthority: extensions.append((NID_basic_constraints, "critical,CA:TRUE"))
+        case .plainAuthority: break
         case .authority:
             extensions.append((NID_basic_constraints, "critical,CA:TRUE,pathlen:0"))
             extensions.append((NID_key_usage, "critical,keyCertSign,cRLSign"))
@@ -117,6 +117,8 @@ extension Certificate {
         }
         extensions.append((NID_subject_key_identifier, "hash"))
         extensions.append((NID_authority_key_identifier, "keyid:always"))
+        // In the order of OpenSSL's own configuration.
+        if template.kind == .plainAuthority { extensions.append((NID_basic_constraints, "critical,CA:TRUE")) }
         var context = X509V3_CTX()
         X509V3_set_ctx(&context, issuer, x509, nil, nil, 0)
         for (nid, value) in extensions {

@@ -59,3 +59,9 @@ enum PEMFile {
         return [UInt8](UnsafeRawBufferPointer(start: data, count: Int(count)))
     }
 }
+
+/// Reading of PEM files as text, for whoever does not know yet what is in one.
+public enum PEMText {
+    /// At most some megabytes, else it is no PEM file.
+    public static func read(_ path: String) throws(TLSError) -> [UInt8] { try PEMFile.read(path) }
+}

@@ -1,6 +1,6 @@
 // COMMAND: COUNT, LIST, INFO, DOCS, GETKEYS, GETKEYSANDFLAGS.
 //
-// - Spec: Redis command reference 7.2: COMMAND. DOCS leaves out `arguments` and `history`.
+// - Spec: Redis command reference 7.2: COMMAND. DOCS leaves out `history`.
 import ByteStorage
 import DatabaseEngine
 import RESP
@@ -133,8 +133,9 @@ extension Server {
         let isInternal = [.replconf, .restoreAsking, .debug, .dssm].contains(spec.id)
         let hasFlags = spec.deprecation != nil || isInternal
         reply.bulk(spec.name)
-        reply.map(
-            fields.count + (hasFlags ? 1 : 0) + (spec.deprecation == nil ? 0 : 2) + (spec.subcommands.isEmpty ? 0 : 1))
+        let arguments = CommandTable.arguments(of: spec.name)
+        let optional = [hasFlags, !arguments.isEmpty, !spec.subcommands.isEmpty].count { $0 }
+        reply.map(fields.count + optional + (spec.deprecation == nil ? 0 : 2))
         for (name, value) in fields {
             reply.bulk(name)
             reply.bulk(value)
@@ -149,10 +150,42 @@ extension Server {
             reply.bulk("replaced_by")
             reply.bulk("`\(deprecation.replacedBy.uppercased())`")
         }
+        if !arguments.isEmpty {
+            reply.bulk("arguments")
+            replyArguments(reply, arguments)
+        }
         guard !spec.subcommands.isEmpty else { return }
         reply.bulk("subcommands")
         reply.map(spec.subcommands.count)
         for subcommand in spec.subcommands { replyDocs(reply, subcommand) }
+    }
+
+    private func replyArguments(_ reply: ReplyWriter, _ arguments: [CommandArgument]) {
+        reply.array(arguments.count)
+        for argument in arguments {
+            var fields = [("name", argument.name), ("type", argument.type)]
+            if let token = argument.token { fields.append(("token", token)) }
+            if let since = argument.since { fields.append(("since", since)) }
+            if let version = argument.deprecatedSince { fields.append(("deprecated_since", version)) }
+            let optional = [argument.keySpec != nil, !argument.flags.isEmpty, !argument.arguments.isEmpty]
+            reply.map(fields.count + optional.count { $0 })
+            for (name, value) in fields {
+                reply.bulk(name)
+                reply.bulk(value)
+            }
+            if let keySpec = argument.keySpec {
+                reply.bulk("key_spec_index")
+                reply.integer(keySpec)
+            }
+            if !argument.flags.isEmpty {
+                reply.bulk("flags")
+                replyNames(reply, argument.flags)
+            }
+            if !argument.arguments.isEmpty {
+                reply.bulk("arguments")
+                replyArguments(reply, argument.arguments)
+            }
+        }
     }
 
     // MARK: LIST

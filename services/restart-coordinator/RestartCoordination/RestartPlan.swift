@@ -1,0 +1,219 @@
+// What to do next: a function of what is seen and of what has been remembered.
+//
+// The order is the published procedure made safe. TMM's replica counts are remembered before anything is scaled down; dSSM restarts
+// one pod at a time, replicas first, then a hand-over, then the old primary, then the sentinels, each step only when all six are
+// whole again; then TMM comes back. Nothing is kept in the process: each step is derived anew from the cluster and from
+// `RestartProgress`, which is stored in the cluster before a step is taken. So a coordinator that dies at any point is followed by one
+// that goes on, and doing a step twice does no harm.
+//
+// Invariants: no pod is disturbed while another one is missing, a replica is behind, there is not exactly one primary, or the sentinels
+// lack their quorum; nothing new begins that would not fit before the window's end; workloads that were scaled down come back
+// whatever the window says.
+import Foundation
+
+/// A pod of dSSM as it is now.
+public struct ObservedPod: Sendable, Equatable {
+    public enum Role: Sendable, Equatable {
+        case primary
+        case replica(isInSync: Bool)
+        case sentinel
+        /// It does not say.
+        case unknown
+    }
+
+    public var name: String
+    /// The identity of this pod, which another pod of the same name has not.
+    public var uid: String
+    public var isReady: Bool
+    /// It runs what is wanted and serves the certificate that is wanted: nothing to do.
+    public var isCurrent: Bool
+    public var role: Role
+
+    public init(name: String, uid: String, isReady: Bool, isCurrent: Bool, role: Role) {
+        self.name = name
+        self.uid = uid
+        self.isReady = isReady
+        self.isCurrent = isCurrent
+        self.role = role
+    }
+}
+
+/// A Deployment of TMM.
+public struct ObservedWorkload: Sendable, Equatable {
+    public var id: WorkloadID
+    public var wantedReplicas: Int
+    /// Pods that are still there, those on their way out included.
+    public var presentPods: Int
+    public var readyPods: Int
+
+    public init(id: WorkloadID, wantedReplicas: Int, presentPods: Int, readyPods: Int) {
+        self.id = id
+        self.wantedReplicas = wantedReplicas
+        self.presentPods = presentPods
+        self.readyPods = readyPods
+    }
+}
+
+public struct WorkloadID: Sendable, Hashable, Comparable, CustomStringConvertible {
+    public let namespace: String
+    public let name: String
+
+    public init(namespace: String, name: String) {
+        self.namespace = namespace
+        self.name = name
+    }
+
+    public var description: String { "\(namespace)/\(name)" }
+
+    public static func < (left: WorkloadID, right: WorkloadID) -> Bool { left.description < right.description }
+}
+
+public struct ClusterObservation: Sendable, Equatable {
+    public var dbs: [ObservedPod]
+    public var sentinels: [ObservedPod]
+    public var workloads: [ObservedWorkload]
+    /// Pods that each of the two sets should have.
+    public var wantedPods: Int
+    public var hasSentinelQuorum: Bool
+
+    public init(
+        dbs: [ObservedPod], sentinels: [ObservedPod], workloads: [ObservedWorkload] = [], wantedPods: Int = 3,
+        hasSentinelQuorum: Bool
+    ) {
+        self.dbs = dbs
+        self.sentinels = sentinels
+        self.workloads = workloads
+        self.wantedPods = wantedPods
+        self.hasSentinelQuorum = hasSentinelQuorum
+    }
+
+    /// Why no pod may be disturbed now; nil: one may.
+    public var obstacle: String? {
+        if let missing = missingPods { return missing }
+        let primaries = dbs.filter { $0.role == .primary }
+        if primaries.count != 1 {
+            return primaries.isEmpty ? "there is no primary" : "there are \(primaries.count) primaries"
+        }
+        for pod in dbs where pod.role != .primary && pod.role != .replica(isInSync: true) {
+            return "\(pod.name) is not in sync"
+        }
+        return hasSentinelQuorum ? nil : "the sentinels have no quorum"
+    }
+
+    private var missingPods: String? {
+        for (name, pods) in [("db", dbs), ("sentinel", sentinels)] {
+            let ready = pods.filter(\.isReady).count
+            if ready < wantedPods || pods.count != wantedPods {
+                return "\(ready) of \(wantedPods) \(name) pods are ready"
+            }
+        }
+        return nil
+    }
+}
+
+/// What a run has to remember, stored in the cluster.
+public struct RestartProgress: Sendable, Equatable, Codable {
+    /// Replicas that workloads had before they were scaled down; nil: not scaled down yet, or not to be.
+    public var savedReplicas: [String: Int]?
+    /// The workloads are up again: the run ends when all is confirmed.
+    public var isRestored = false
+
+    public init() {}
+}
+
+public struct RestartPolicy: Sendable, Equatable {
+    /// Whether the workloads are stopped while dSSM restarts, as the published procedure does. Not needed for a rolling restart.
+    public var stopsWorkloads = false
+    /// Time that one pod may take from its eviction to being in sync.
+    public var stepAllowance: Duration = .seconds(180)
+
+    public init() {}
+}
+
+public enum RestartStep: Sendable, Equatable {
+    /// Store this before anything else is done.
+    case remember(RestartProgress)
+    case scale(WorkloadID, to: Int)
+    /// Let sentinels choose another primary, without loss.
+    case handOver(from: String)
+    case evict(pod: String, uid: String)
+    /// Look again later; the text says what is waited for.
+    case wait(String)
+    /// The window ends too soon for another step.
+    case suspend(String)
+    case finished
+}
+
+public enum RestartPlan {
+    /// - Parameters:
+    ///   - windowEnd: nil: there is no window now.
+    public static func next(
+        _ cluster: ClusterObservation, _ progress: RestartProgress, _ policy: RestartPolicy, now: Date, windowEnd: Date?
+    ) -> RestartStep {
+        let stale = (cluster.dbs + cluster.sentinels).filter { !$0.isCurrent }
+        let fits = windowEnd.map { $0.timeIntervalSince(now) >= policy.stepAllowance / .seconds(1) } ?? false
+        if stale.isEmpty || !fits, let step = restore(cluster, progress) { return step }
+        if stale.isEmpty {
+            if let obstacle = cluster.obstacle { return .wait(obstacle) }
+            return .finished
+        }
+        guard fits else {
+            return .suspend(windowEnd == nil ? "no window is open" : "the window ends too soon for another step")
+        }
+        if let step = stopWorkloads(cluster, progress, policy) { return step }
+        if let obstacle = cluster.obstacle { return .wait(obstacle) }
+        return disturb(cluster)
+    }
+
+    /// Brings workloads back that a run has scaled down.
+    private static func restore(_ cluster: ClusterObservation, _ progress: RestartProgress) -> RestartStep? {
+        guard let saved = progress.savedReplicas, !progress.isRestored else { return nil }
+        // They need a store that works.
+        if let obstacle = cluster.obstacle { return .wait("\(obstacle); then the workloads come back") }
+        for workload in cluster.workloads.sorted(by: { $0.id < $1.id }) {
+            guard let replicas = saved[workload.id.description] else { continue }
+            // Somebody else may have scaled it up meanwhile: that is respected.
+            if workload.wantedReplicas == 0, replicas > 0 { return .scale(workload.id, to: replicas) }
+        }
+        var done = progress
+        done.isRestored = true
+        return .remember(done)
+    }
+
+    private static func stopWorkloads(
+        _ cluster: ClusterObservation, _ progress: RestartProgress, _ policy: RestartPolicy
+    ) -> RestartStep? {
+        guard policy.stopsWorkloads, !cluster.workloads.isEmpty else { return nil }
+        guard progress.savedReplicas != nil, !progress.isRestored else {
+            var begun = RestartProgress()
+            begun.savedReplicas = Dictionary(
+                cluster.workloads.map { ($0.id.description, $0.wantedReplicas) }, uniquingKeysWith: { $1 })
+            return .remember(begun)
+        }
+        // A store that is not whole is no reason to stop traffic: wait for it first.
+        let workloads = cluster.workloads.sorted { $0.id < $1.id }
+        if let running = workloads.first(where: { $0.wantedReplicas > 0 }) {
+            if let obstacle = cluster.obstacle { return .wait(obstacle) }
+            return .scale(running.id, to: 0)
+        }
+        if let leaving = workloads.first(where: { $0.presentPods > 0 }) {
+            return .wait("\(leaving.presentPods) pods of \(leaving.id) are still there")
+        }
+        return nil
+    }
+
+    /// The next pod, in a cluster that is whole.
+    private static func disturb(_ cluster: ClusterObservation) -> RestartStep {
+        func stale(_ pods: [ObservedPod]) -> [ObservedPod] {
+            pods.filter { !$0.isCurrent }.sorted { $0.name > $1.name }
+        }
+        let dbs = stale(cluster.dbs)
+        // The highest ordinal first, as StatefulSets do.
+        if let replica = dbs.first(where: { $0.role != .primary }) {
+            return .evict(pod: replica.name, uid: replica.uid)
+        }
+        if let primary = dbs.first { return .handOver(from: primary.name) }
+        if let sentinel = stale(cluster.sentinels).first { return .evict(pod: sentinel.name, uid: sentinel.uid) }
+        return .finished
+    }
+}
