@@ -18,8 +18,6 @@ public struct ClusterAccess: Sendable {
     public var server: String
     /// PEM; nil: the system's authorities.
     public var certificateAuthority: [UInt8]?
-    /// A name to check the server's certificate against instead of the URL's host.
-    public var serverName: String?
     public var skipsVerification = false
     public var credential: Credential
     /// Where objects are looked for when no namespace is given.
@@ -120,6 +118,9 @@ public struct ClusterAccess: Sendable {
             throw Problem("\(origin): cluster '\(clusterName)' has no server")
         }
         while server.hasSuffix("/") { server.removeLast() }
+        if cluster["tls-server-name"] != nil {
+            throw Problem("\(origin): 'tls-server-name' is not supported: name the server as its certificate does")
+        }
         let user = try context["user"]?.string.map { try named("users", $0, "user") }
         let files = KubeconfigFiles(folder: folder, origin: origin)
         var access = ClusterAccess(
@@ -128,7 +129,6 @@ public struct ClusterAccess: Sendable {
                 cluster, "certificate-authority-data", "certificate-authority"),
             credential: try user.map { try credential($0, files) } ?? .none,
             namespace: context["namespace"]?.string ?? "default")
-        access.serverName = cluster["tls-server-name"]?.string
         access.skipsVerification = cluster["insecure-skip-tls-verify"]?.bool ?? false
         return access
     }

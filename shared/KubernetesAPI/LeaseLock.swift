@@ -40,19 +40,27 @@ public struct LeaseLock: Sendable {
         waiting: @Sendable (String) -> Void = { _ in }, lead: @escaping @Sendable () async throws -> Result
     ) async throws -> Result? {
         try await acquire(waiting)
-        let result: Result? = try await withThrowingTaskGroup(of: Result?.self) { group in
-            group.addTask { try await lead() }
-            group.addTask {
-                try await keep()
-                return nil
+        do {
+            let result = try await withThrowingTaskGroup(of: Result?.self) { group in
+                group.addTask { try await lead() }
+                group.addTask {
+                    try await keep()
+                    return nil
+                }
+                defer { group.cancelAll() }
+                return try await group.next() ?? nil
             }
-            defer { group.cancelAll() }
-            return try await group.next() ?? nil
+            // What was lost is not ours to give up.
+            if result != nil { await releaseUncancelled() }
+            return result
+        } catch {
+            await releaseUncancelled()
+            throw error
         }
-        // Cancelled or not: the lease must not stay behind.
-        await Task { await release() }.value
-        return result
     }
+
+    /// The lease must not stay behind when our task is cancelled.
+    private func releaseUncancelled() async { await Task { await release() }.value }
 
     private func acquire(_ waiting: @Sendable (String) -> Void) async throws {
         var observation = Observation(version: nil, since: .now)
@@ -104,23 +112,45 @@ public struct LeaseLock: Sendable {
         lease["spec", "renewTime"] = .string(now)
     }
 
+    private enum Renewal { case done, lost, failed }
+
     /// Renews the lease until that has not succeeded for too long or somebody else has it; then returns.
     private func keep() async throws {
         var renewed = ContinuousClock.now
-        while ContinuousClock.now - renewed < renewDeadline {
+        while true {
             try await Task.sleep(for: retryPeriod)
             let began = ContinuousClock.now
-            do {
-                var lease = try await client.get(.leases, name, namespace: namespace)
-                guard lease["spec", "holderIdentity"]?.string == identity else { return }
-                lease["spec", "renewTime"] = .string(LeaseLock.microTime(Date.now))
-                try await client.replace(.leases, lease)
-                renewed = began
-            } catch let error as KubernetesError where error.code == .notFound {
-                return
-            } catch is KubernetesError {
-                continue
+            switch try await renew(before: renewed + renewDeadline) {
+            case .done: renewed = began
+            case .lost: return
+            case .failed: if ContinuousClock.now >= renewed + renewDeadline { return }
             }
+        }
+    }
+
+    /// One attempt. A server that does not answer must not keep us beyond the deadline, whatever time limit and retries the
+    /// client has: another instance takes the lease then.
+    private func renew(before deadline: ContinuousClock.Instant) async throws -> Renewal {
+        try await withThrowingTaskGroup(of: Renewal.self) { group in
+            group.addTask { try await renewOnce() }
+            group.addTask {
+                try await Task.sleep(until: deadline, clock: .continuous)
+                return .failed
+            }
+            defer { group.cancelAll() }
+            return try await group.next() ?? .failed
+        }
+    }
+
+    private func renewOnce() async throws -> Renewal {
+        do {
+            var lease = try await client.get(.leases, name, namespace: namespace)
+            guard lease["spec", "holderIdentity"]?.string == identity else { return .lost }
+            lease["spec", "renewTime"] = .string(LeaseLock.microTime(Date.now))
+            try await client.replace(.leases, lease)
+            return .done
+        } catch let error as KubernetesError {
+            return error.code == .notFound ? .lost : .failed
         }
     }
 

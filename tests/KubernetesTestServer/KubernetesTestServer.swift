@@ -23,6 +23,7 @@ public final class KubernetesTestServer: Sendable {
         public var isCut = false
         /// What was asked for is done, and then the connection is cut.
         public var isDoneAndCut = false
+        public var isHung = false
 
         public init(_ status: Int, reason: String = "", message: String = "", retryAfter: Int? = nil) {
             self.status = status
@@ -31,6 +32,13 @@ public final class KubernetesTestServer: Sendable {
                 "message": .string(message), "code": .integer(status),
             ]
             self.retryAfter = retryAfter
+        }
+
+        /// The request is read and never answered.
+        public static var hung: Response {
+            var response = Response(0)
+            response.isHung = true
+            return response
         }
 
         public static var cut: Response {
@@ -179,7 +187,7 @@ public final class KubernetesTestServer: Sendable {
             && change.collection.hasPrefix(collection.dropLast(suffix.count))
     }
 
-    /// - Returns: nil when the connection has become a watch.
+    /// - Returns: nil when the connection has become a watch, or is to get no answer.
     func serve(_ request: Request, on channel: any Channel) -> Response? {
         let fault = state.withLockedValue { state in
             state.requests.append(request)
@@ -187,6 +195,7 @@ public final class KubernetesTestServer: Sendable {
         }
         var isCutAfter = false
         if let response = fault?(request) {
+            if response.isHung { return nil }
             guard response.isDoneAndCut else { return response }
             isCutAfter = true
         }

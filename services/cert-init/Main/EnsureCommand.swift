@@ -112,6 +112,7 @@ struct EnsureCommand: AsyncParsableCommand {
             issuing.waitsForDelay = wait
             result = .success(try await issuing.run(isForced: force))
         } catch { result = .failure(error) }
+        // What matters is known by now, and the process ends: a connection that does not close cleanly changes nothing.
         try? await client.shutDown()
         switch result {
         case .failure(let error): throw Self.exit(.failure, "\(error)")

@@ -50,6 +50,7 @@ struct InspectCommand: AsyncParsableCommand {
             do { result = .success(try await Inspection.ofSecrets(namespaces, client)) } catch {
                 result = .failure(error)
             }
+            // What matters is known by now, and the process ends: a connection that does not close cleanly changes nothing.
             try? await client.shutDown()
             return try result.get()
         } catch {

@@ -71,6 +71,14 @@ struct ClusterAccessTests {
         #expect(problem?.description.contains(message) == true, "\(problem as Any)")
     }
 
+    @Test("A name of the server that is not the URL's is refused, not ignored")
+    func serverName() {
+        let text = kubeconfig(user: "token: a", cluster: "{server: 'https://api', tls-server-name: other}")
+        #expect(throws: ClusterAccess.Problem.self) {
+            try ClusterAccess.kubeconfig(text, folder: "/", origin: "config")
+        }
+    }
+
     @Test("A pod uses its service account, with brackets round an IPv6 address")
     func inCluster() throws {
         let folder = FileManager.default.temporaryDirectory.appending(

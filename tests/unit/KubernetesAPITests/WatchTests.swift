@@ -100,7 +100,12 @@ struct LeaseLockTests {
                             let number = await active.next()
                             let holder = cluster.server.object(.leases, "lock", "ns")?["spec", "holderIdentity"]?.string
                             #expect(holder == identity)
-                            try await Task.sleep(for: .milliseconds(50))
+                            // Until the lease has been renewed; the suite's time limit is the deadline.
+                            func renewed() -> JSON? {
+                                cluster.server.object(.leases, "lock", "ns")?["spec", "renewTime"]
+                            }
+                            let first = renewed()
+                            while renewed() == first { try await Task.sleep(for: .milliseconds(5)) }
                             // Nobody else began meanwhile.
                             #expect(await active.value == number)
                             return number
@@ -113,6 +118,47 @@ struct LeaseLockTests {
             #expect(order.sorted() == [1, 2, 3])
             let lease = try #require(cluster.server.object(.leases, "lock", "ns"))
             #expect(lease["spec", "holderIdentity"] == "")
+        }
+    }
+
+    @Test("A leader that fails gives the lease up")
+    func failure() async throws {
+        struct Failure: Error {}
+        try await Cluster.run { cluster in
+            await #expect(throws: Failure.self) {
+                _ = try await lock(cluster, "a").withLeadership { () -> Bool in throw Failure() }
+            }
+            #expect(cluster.server.object(.leases, "lock", "ns")?["spec", "holderIdentity"] == "")
+        }
+    }
+
+    @Test("A leader whose server has gone silent is stopped before another one leads, whatever its client's time limit")
+    func silence() async throws {
+        try await Cluster.run(token: "a") { cluster in
+            let server = cluster.server
+            let other = try KubernetesClient(
+                ClusterAccess(server: server.url, credential: .token("b")), userAgent: "b/1")
+            let leading = Counter()
+            async let first: Bool? = lock(cluster, "a").withLeadership {
+                server.setFault { $0.authorization == "Bearer a" ? .hung : nil }
+                _ = await leading.next()
+                do {
+                    try await Task.sleep(for: .seconds(60))
+                } catch {
+                    _ = await leading.next()
+                    throw error
+                }
+                return true
+            }
+            while await leading.value == 0 { try await Task.sleep(for: .milliseconds(5)) }
+            var second = lock(cluster, "b")
+            second = LeaseLock(client: other, name: second.name, namespace: second.namespace, identity: "b")
+            second.retryPeriod = .milliseconds(20)
+            let ended = try await second.withLeadership { await leading.value }
+            #expect(ended == 2, "the first instance still acted")
+            server.setFault(nil)
+            #expect(try await first == nil)
+            try await other.shutDown()
         }
     }
 

@@ -161,6 +161,7 @@ public final class DiskBuffer {
             try compressor.append(entries, into: scratch)
             try compressor.finish(into: scratch)
         } catch {
+            // No memory for another one either: the next `begin` starts this one anew or fails as this time.
             do throws(LZ4FrameError) { compressor = try LZ4FrameWriter() } catch {}
             throw FileFailure("lz4", ENOMEM)
         }
@@ -263,6 +264,7 @@ public final class DiskBuffer {
         guard CRC64.of(scratch.view) == block.checksum else { return discard(block) }
         let tag = scratch.view.slice(0, block.tagLength).string
         guard decompress(scratch.view.slice(block.tagLength, count), block.unpackedBytes, output) else {
+            // No memory for another one: blocks are refused and counted as damaged until there is.
             do throws(LZ4FrameError) { decompressor = try LZ4FrameReader() } catch {}
             return discard(block)
         }
