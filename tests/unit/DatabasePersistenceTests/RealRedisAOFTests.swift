@@ -41,9 +41,13 @@ import Testing
     func weOpenTheirs(preamble: String) throws {
         let folder = try TemporaryFolder()
         let directory = AOFDirectory(dataFolder: folder.root)
+        // Other policies may put the writing of the log off while the disk is busy; this one writes before it replies.
         let redis = try RealRedis(
             in: folder,
-            ["--appendonly", "yes", "--aof-use-rdb-preamble", preamble, "--aof-timestamp-enabled", "yes"])
+            [
+                "--appendonly", "yes", "--appendfsync", "always", "--aof-use-rdb-preamble", preamble,
+                "--aof-timestamp-enabled", "yes",
+            ])
         func loadAll() throws -> (ModelSink, AOFLoadReport) {
             var sink = ModelSink()
             let report = try AOFLoader(directory: directory).load(try directory.open(), into: &sink)
