@@ -30,15 +30,6 @@ class NodeLayout:
     def pod_range(self):
         return f"10.244.{self.number}.0/24"
 
-    @property
-    def in_namespace(self):
-        """Command prefix: runs what follows in the node's network and mount namespaces."""
-        return ["nsenter", f"--net=/run/netns/{self.name}", f"--mount={self.mounts}"]
-
-    @property
-    def mounts(self):
-        return f"/run/mounts/{self.name}"
-
 
 def program(name):
     """Path of a Kubernetes program in the cache of tools/kubernetes."""

@@ -27,17 +27,28 @@ class Node:
         self.folder = folder / self.name
         self.control_plane = control_plane
         self.socket = self.folder / "containerd.sock"
-        self.containerd = self.kubelet = self.proxy = None
+        self.holder = self.containerd = self.kubelet = self.proxy = None
         (self.folder / "logs").mkdir(parents=True)
 
     # MARK: Namespaces
 
     def make_mounts(self):
-        """A mount namespace: a kubelet's log folder has a fixed path, and it removes what belongs to no pod of its own."""
-        pathlib.Path(self.layout.mounts).touch()
+        """A mount namespace: a kubelet's log folder has a fixed path, and it removes what belongs to no pod of its own.
+
+        A process holds it; keeping it by a bind mount fails now and then with EINVAL (on kernel 6.18).
+        """
+        ready = self.folder / "mounts-are-made"
         folders = "/var/log/pods /var/log/containers /var/lib/kubelet"
-        _run("unshare", f"--mount={self.layout.mounts}", "--propagation", "slave", "sh", "-ec",
-             f"mount --make-rshared /; for folder in {folders}; do mount -t tmpfs tmpfs $folder; done")
+        self.holder = Process(f"mounts of {self.name}", [
+            "unshare", "--mount", "--propagation", "slave", "sh", "-ec", "mount --make-rshared /; "
+            f"for folder in {folders}; do mount -t tmpfs tmpfs $folder; done; touch {ready}; exec sleep infinity"],
+            self.folder / "logs" / "mounts.log").start()
+        wait_until(ready.exists, 10, f"mounts of {self.name}")
+
+    @property
+    def inside(self):
+        """Command prefix: runs what follows in the node's network and mount namespaces."""
+        return ["nsenter", f"--net=/run/netns/{self.name}", f"--mount=/proc/{self.holder.pid}/ns/mnt"]
 
     def make_network(self):
         name, link = self.name, f"{self.name}-main"
@@ -45,7 +56,7 @@ class Node:
         _run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", name)
         _run("ip", "link", "set", link, "master", layout.BRIDGE)
         _run("ip", "link", "set", link, "up")
-        inside = self.layout.in_namespace
+        inside = self.inside
         _run(*inside, "ip", "link", "set", "lo", "up")
         _run(*inside, "ip", "addr", "add", f"{self.layout.address}/24", "dev", "eth0")
         _run(*inside, "ip", "link", "set", "eth0", "up")
@@ -57,7 +68,7 @@ class Node:
 
     def connect_to(self, other):
         """A route to another node's pods, that does not go through the main namespace."""
-        _run(*self.layout.in_namespace, "ip", "route", "add", other.layout.pod_range, "via", other.layout.address)
+        _run(*self.inside, "ip", "route", "add", other.layout.pod_range, "via", other.layout.address)
 
     def cut_off(self):
         """Takes the node's link down: nothing reaches it, nothing leaves it."""
@@ -176,8 +187,8 @@ oom_score = 0
         return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
     def _launch(self, name, *arguments):
-        return Process(f"{name} of {self.name}", [*self.layout.in_namespace, *arguments],
+        return Process(f"{name} of {self.name}", [*self.inside, *arguments],
                        self.folder / "logs" / f"{name}.log").start()
 
     def processes(self):
-        return [process for process in (self.kubelet, self.proxy, self.containerd) if process]
+        return [process for process in (self.kubelet, self.proxy, self.containerd, self.holder) if process]
