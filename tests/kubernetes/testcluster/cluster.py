@@ -141,6 +141,13 @@ class Cluster:
     def pods(self, namespace, labels=None):
         return {pod["metadata"]["name"]: pod for pod in self.api.list("Pod", namespace, labels)}
 
+    @staticmethod
+    def processes_of_container(identifier):
+        """Process identifiers of a container, by the cgroup that runc made for it."""
+        for group in pathlib.Path("/sys/fs/cgroup/pids").rglob(identifier):
+            return [int(line) for line in (group / "cgroup.procs").read_text().split()]
+        return []
+
     def node(self, name):
         return next(node for node in self.nodes if node.name == name)
 
