@@ -41,7 +41,7 @@ def rendered(cluster, version, *options):
 
 def accept(cluster, manifests):
     """Creates everything without keeping it; what was taken, by kind."""
-    answer = cluster.kubectl("apply", "--dry-run=server", "--validate=true", "-f", "-", "-n", "cnf-gateway", stdin=manifests)
+    answer = cluster.kubectl("apply", "--dry-run=server", "--validate=true", "-f", "-", stdin=manifests)
     lines = answer.strip().splitlines()
     assert all(line.endswith("(server dry run)") for line in lines), answer
     return [line.split("/")[0] for line in lines]
@@ -66,7 +66,7 @@ def test_everything_optional_is_accepted(cluster):
 
 def test_server_side_apply_takes_every_object_too(cluster):
     options = [part for one in EVERYTHING for part in ("--set", one)]
-    answer = cluster.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", "-n", "cnf-gateway",
+    answer = cluster.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-",
                              stdin=rendered(cluster, 4, *options))
     assert answer.count("serverside-applied") == len(answer.strip().splitlines())
 
