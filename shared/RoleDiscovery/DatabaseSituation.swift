@@ -10,6 +10,7 @@
 // a majority after `discovery-wait`, because the missing one may be the best. Where nothing decides, the db waits and says why.
 // Rejected: a lock at the Kubernetes API (a second authority besides the sentinels, and rights for every pod); a fixed first
 // pod (overwrites the data of the others once its volume is lost).
+import RESPClient
 
 /// All that a db knows when it decides.
 public struct DatabaseSituation: Equatable, Sendable {

@@ -3,6 +3,7 @@
 // Monitoring what the settings name would be a guess. The guess may be an old primary that has lost its data or is a replica by
 // now, and clients would be sent there. Until the answer is known this sentinel says that it knows no such master.
 import Reactor
+import RESPClient
 import RoleDiscovery
 import SentinelCore
 import Telemetry
@@ -62,8 +63,8 @@ extension SentinelServer {
         ) { [unowned self, unowned search] replies in
             guard primarySearch === search, !isShuttingDown else { return }
             let situation = SentinelSituation(
-                peers: replies.prefix(peers.count).map { SentinelAnswer($0) }, databases: databases,
-                answers: replies.dropFirst(peers.count).map { DatabaseAnswer($0) },
+                peers: replies.prefix(peers.count).map { SentinelAnswer($0.last) }, databases: databases,
+                answers: replies.dropFirst(peers.count).map { DatabaseAnswer($0.last) },
                 hasWaited: reactor.monotonicNow - search.startedAt >= Int64(settings.discoveryWaitSeconds) * 1000)
             obey(situation.decide(), search)
         }

@@ -1,4 +1,5 @@
 import RESP
+import RESPClient
 import RoleDiscovery
 import Testing
 

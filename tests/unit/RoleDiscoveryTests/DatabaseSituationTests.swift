@@ -1,3 +1,4 @@
+import RESPClient
 import RoleDiscovery
 import Testing
 

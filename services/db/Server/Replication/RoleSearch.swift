@@ -7,6 +7,7 @@ import DatabaseEngine
 import DatabaseReplication
 import RESP
 import Reactor
+import RESPClient
 import RoleDiscovery
 import Telemetry
 
@@ -115,12 +116,12 @@ extension Server {
             guard roleDiscovery === discovery, !isShuttingDown else { return }
             var answers = [DatabaseAnswer?](repeating: nil, count: databases.count)
             for (offset, index) in others.enumerated() {
-                answers[index] = DatabaseAnswer(replies[sentinels.count + offset])
+                answers[index] = DatabaseAnswer(replies[sentinels.count + offset].last)
             }
             let waited = reactor.monotonicNow - (discovery.startedAt ?? reactor.monotonicNow)
             let situation = DatabaseSituation(
                 own: discovery.own, ownState: ownAnswer,
-                sentinels: replies.prefix(sentinels.count).map { SentinelAnswer($0) },
+                sentinels: replies.prefix(sentinels.count).map { SentinelAnswer($0.last) },
                 databases: databases, answers: answers, hasWaited: waited >= Int64(settings.discoveryWaitSeconds) * 1000
             )
             discovery.holder =

@@ -1,6 +1,6 @@
 import DatabaseEngine
+import RESPClient
 import Reactor
-import RoleDiscovery
 import TLS
 import Telemetry
 

@@ -1,4 +1,4 @@
-import RoleDiscovery
+import RESPClient
 import SentinelCore
 import ServerConfiguration
 import TLS
