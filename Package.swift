@@ -150,6 +150,7 @@ let package = Package(
         unitTests(
             "CertificateIssuing", ["TLS", "KubernetesAPI", "KubernetesTestServer", "Telemetry", logging]),
         unitTests("RestartCoordination"),
+        executable("StatusPageRenderer", path: "tests/browser/Renderer", ["RestartCoordination"]),
         unitTests(
             "LogForwarding", ["ByteStorage", "CLinux", "Compression", "TLS"], exclude: ["MessagePackVectors.txt"]),
         .testTarget(
