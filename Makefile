@@ -43,7 +43,7 @@ release: setup ## Build the executables with optimisation, Swift's library insid
 	$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(SCRATCH)
 
 .PHONY: test
-test: setup check chart-check venv release unit integration ## All checks and tests: what CI runs
+test: setup check chart-check venv release unit test-browser integration ## All checks and tests: what CI runs
 
 .PHONY: check
 check: setup ## Format, layer and tool checks, without compiling
@@ -62,6 +62,12 @@ unit: setup ## Unit tests and simulations (FILTER=name for some)
 .PHONY: integration
 integration: setup venv release ## Tests with real processes (TESTS=tests/integration/test_x.py, ARGS=-x)
 	$(PYTEST) $(TESTS) $(ARGS)
+
+.PHONY: test-browser
+test-browser: venv ## Look at the restart coordinator's status page in a headless browser; screenshots in .build/screenshots
+	@tools/setup browser
+	$(SWIFT) build --scratch-path $(SCRATCH) --product StatusPageRenderer
+	DSSM_BIN=$(SCRATCH)/debug $(PYTEST) tests/browser $(ARGS)
 
 .PHONY: chart-check
 chart-check: setup ## Lint, render and validate the chart with Helm 3 and 4; Dockerfiles and shell too (ARGS=-x)

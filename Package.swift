@@ -153,6 +153,7 @@ let package = Package(
             "SentinelServer", ["SentinelCore", "ByteStorage", "RESP", "Reactor", "ServerConfiguration", "Telemetry"]),
         unitTests(
             "CertificateIssuing", ["TLS", "KubernetesAPI", "KubernetesTestServer", "Telemetry", logging]),
+        executable("StatusPageRenderer", path: "tests/browser/Renderer", ["RestartCoordination"]),
         unitTests(
             "RestartCoordination",
             ["KubernetesAPI", "KubernetesTestServer", "RESP", "RESPClient", "Telemetry", "TLS", "YAML", logging]),

@@ -1,9 +1,9 @@
+import RESPClient
 // A sentinel without memory: who is primary is asked of the other sentinels and of the dbs before anything is monitored.
 //
 // Monitoring what the settings name would be a guess. The guess may be an old primary that has lost its data or is a replica by
 // now, and clients would be sent there. Until the answer is known this sentinel says that it knows no such master.
 import Reactor
-import RESPClient
 import RoleDiscovery
 import SentinelCore
 import Telemetry

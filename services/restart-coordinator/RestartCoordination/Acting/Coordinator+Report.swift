@@ -74,7 +74,7 @@ extension ClusterFacts {
 extension CertificateFacts {
     func reported(now: Date) -> StatusReport.Certificate {
         StatusReport.Certificate(
-            fingerprint: fingerprint, notAfter: notAfter,
+            fingerprint: fingerprint, notBefore: notBefore, notAfter: notAfter,
             daysLeft: Int((notAfter.timeIntervalSince(now) / 86400).rounded(.down)))
     }
 }

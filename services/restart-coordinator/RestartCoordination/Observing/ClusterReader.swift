@@ -105,8 +105,7 @@ struct ClusterReader: Sendable {
         }
         do throws(TLSError) {
             let leaf = try Certificate.parseAll(pem: Array(data), name: "\(name)/\(item)")[0]
-            facts.certificate = CertificateFacts(
-                fingerprint: leaf.fingerprint, notAfter: Date(timeIntervalSince1970: Double(leaf.summary.notAfter)))
+            facts.certificate = CertificateFacts(fingerprint: leaf.fingerprint, leaf.summary)
         } catch { facts.certificateProblem = error.message }
     }
 

@@ -62,8 +62,7 @@ struct PodProbe: Sendable {
 
     private func certificate(_ answer: PeerSurvey.Answer) -> CertificateFacts? {
         guard let summary = answer.certificate, let fingerprint = answer.fingerprint else { return nil }
-        return CertificateFacts(
-            fingerprint: fingerprint, notAfter: Date(timeIntervalSince1970: Double(summary.notAfter)))
+        return CertificateFacts(fingerprint: fingerprint, summary)
     }
 
     private func content(
@@ -110,5 +109,13 @@ struct PodProbe: Sendable {
         default: break
         }
         return .nothing(problem: "INFO does not tell role and offset")
+    }
+}
+
+extension CertificateFacts {
+    init(fingerprint: String, _ summary: CertificateSummary) {
+        self.init(
+            fingerprint: fingerprint, notBefore: Date(timeIntervalSince1970: Double(summary.notBefore)),
+            notAfter: Date(timeIntervalSince1970: Double(summary.notAfter)))
     }
 }

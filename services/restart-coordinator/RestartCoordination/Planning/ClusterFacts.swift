@@ -33,10 +33,12 @@ public struct SetFacts: Sendable, Equatable {
 public struct CertificateFacts: Sendable, Equatable {
     /// SHA-256 in lower-case hexadecimal.
     public var fingerprint: String
+    public var notBefore: Date
     public var notAfter: Date
 
-    public init(fingerprint: String, notAfter: Date) {
+    public init(fingerprint: String, notBefore: Date, notAfter: Date) {
         self.fingerprint = fingerprint
+        self.notBefore = notBefore
         self.notAfter = notAfter
     }
 }

@@ -101,12 +101,15 @@ public struct StatusReport: Codable, Sendable, Equatable {
     public struct Certificate: Codable, Sendable, Equatable {
         /// SHA-256, hexadecimal.
         public var fingerprint: String
+        /// Nil: not known. With it, certificates that live for hours are told from those that are about to end.
+        public var notBefore: Date?
         public var notAfter: Date
         /// Whole days from now; negative: expired.
         public var daysLeft: Int
 
-        public init(fingerprint: String, notAfter: Date, daysLeft: Int) {
+        public init(fingerprint: String, notBefore: Date? = nil, notAfter: Date, daysLeft: Int) {
             self.fingerprint = fingerprint
+            self.notBefore = notBefore
             self.notAfter = notAfter
             self.daysLeft = daysLeft
         }
