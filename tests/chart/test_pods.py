@@ -111,10 +111,13 @@ def test_cert_init_may_touch_its_secrets_only(rendered):
     roles = [role for role in rendered.all("Role") if "cert-init" in role["metadata"]["name"]]
     assert roles
     for role in roles:
-        for rule in role["rules"]:
-            if rule["resources"] == ["secrets"] and rule["verbs"] != ["create"]:
-                assert rule["resourceNames"] == ["dssm-certs-secret", "dssm-keys-secret", "dssm-ca-key-secret"]
-            assert "*" not in rule["verbs"] + rule["resources"]
+        handed_out = {"dssm-certs-secret", "dssm-keys-secret"}
+        kept = {"dssm-renewal-secret", "dssm-ca-key-secret"} if role["metadata"]["namespace"] == "cnf-gateway" else set()
+        rights = {(verb, name) for rule in role["rules"] if rule["resources"] == ["secrets"]
+                  for verb in rule["verbs"] for name in rule.get("resourceNames", ["any"])}
+        expected = {(verb, name) for verb in ("get", "update") for name in handed_out | kept} | {("create", "any")}
+        assert rights == expected | ({("delete", "dssm-ca-key-secret")} if kept else set())
+        assert all("*" not in rule["verbs"] + rule["resources"] for rule in role["rules"])
 
 
 def test_cert_init_has_rights_in_every_namespace_that_gets_the_secrets():

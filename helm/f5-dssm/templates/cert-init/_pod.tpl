@@ -37,15 +37,26 @@ spec:
         name: {{ .config }}
 {{- end -}}
 
-{{/* What cert-init may do, as a list of rules: its three Secrets and nothing else. `create` cannot be bound to names. */}}
+{{/*
+What cert-init may do in a namespace, as a list of rules: its Secrets and nothing else. `create` cannot be bound to names. What it
+keeps for itself lies in the release's namespace only. dict "root" $ "namespace" name.
+*/}}
 {{- define "f5-dssm.certInitRules" -}}
+{{- $secrets := list .root.Values.tls.certsSecret .root.Values.tls.keysSecret -}}
+{{- $own := eq .namespace .root.Release.Namespace -}}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create]
 - apiGroups: [""]
   resources: [secrets]
-  resourceNames: [{{ .Values.tls.certsSecret }}, {{ .Values.tls.keysSecret }}, dssm-ca-key-secret]
-  verbs: [get, update, patch, delete]
+  resourceNames: [{{ $own | ternary (concat $secrets (list "dssm-renewal-secret" "dssm-ca-key-secret")) $secrets | join ", " }}]
+  verbs: [get, update]
+{{- if $own }}
+- apiGroups: [""]
+  resources: [secrets]
+  resourceNames: [dssm-ca-key-secret]
+  verbs: [delete]
+{{- end }}
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
@@ -127,7 +138,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 rules:
-  {{- include "f5-dssm.certInitRules" $root | nindent 2 }}
+  {{- include "f5-dssm.certInitRules" (dict "root" $root "namespace" .) | nindent 2 }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
