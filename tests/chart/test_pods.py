@@ -113,7 +113,7 @@ def test_cert_init_may_touch_its_secrets_only(rendered):
     for role in roles:
         for rule in role["rules"]:
             if rule["resources"] == ["secrets"] and rule["verbs"] != ["create"]:
-                assert rule["resourceNames"] == ["dssm-certs-secret", "dssm-keys-secret", "dssm-ca-key-secret"]
+                assert rule["resourceNames"] == ["dssm-certs-secret", "dssm-keys-secret", "dssm-ca-key-secret", "dssm-renewal-secret"]
             assert "*" not in rule["verbs"] + rule["resources"]
 
 

@@ -37,14 +37,14 @@ spec:
         name: {{ .config }}
 {{- end -}}
 
-{{/* What cert-init may do, as a list of rules: its three Secrets and nothing else. `create` cannot be bound to names. */}}
+{{/* What cert-init may do, as a list of rules: its Secrets and nothing else. `create` cannot be bound to names. */}}
 {{- define "f5-dssm.certInitRules" -}}
 - apiGroups: [""]
   resources: [secrets]
   verbs: [create]
 - apiGroups: [""]
   resources: [secrets]
-  resourceNames: [{{ .Values.tls.certsSecret }}, {{ .Values.tls.keysSecret }}, dssm-ca-key-secret]
+  resourceNames: [{{ .Values.tls.certsSecret }}, {{ .Values.tls.keysSecret }}, dssm-ca-key-secret, dssm-renewal-secret]
   verbs: [get, update, patch, delete]
 - apiGroups: [""]
   resources: [events]
