@@ -14,6 +14,7 @@ import os
 import pathlib
 import select
 import shutil
+import subprocess
 import threading
 import time
 
@@ -106,8 +107,9 @@ class Container:
             podman("wait", self.full_name)
             state = inspect("container", self.full_name)["State"]
             self.ends.append((state["ExitCode"], state["OOMKilled"]))
-            self.stopping.wait(min(300, 10 * 2 ** (restarts - 1)) if restarts else 0)
-            restarts += 1
+            if self.may_start.is_set():
+                self.stopping.wait(min(300, 10 * 2 ** (restarts - 1)) if restarts else 0)
+                restarts += 1
 
     def _start(self):
         path = self.pod.folder / f"{self.name}-{next(_attempts)}.log"
@@ -249,7 +251,18 @@ class Pod:
         """Runs a command of this machine in the pod's network namespace."""
         infra = inspect("pod", self.full_name)["InfraContainerID"]
         pid = inspect("container", infra)["State"]["Pid"]
-        return ["nsenter", "--target", str(pid), "--net", *command]
+        subprocess.run(["nsenter", "--target", str(pid), "--net", *command], check=True, timeout=30)
+
+    def isolate(self, *others):
+        """Drops every packet from and to other pods, without a word to either side. `others` stay reachable, and so does the node,
+        whose kubelet goes on probing."""
+        for chain, option in (("INPUT", "--source"), ("OUTPUT", "--destination")):
+            for address in (self.address, self.kubelet.gateway, "127.0.0.0/8", *(pod.address for pod in others)):
+                self.inside("iptables", "--append", chain, option, address, "--jump", "ACCEPT")
+            self.inside("iptables", "--append", chain, "--jump", "DROP")
+
+    def rejoin(self):
+        self.inside("iptables", "--flush")
 
 
 class Kubelet:

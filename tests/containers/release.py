@@ -234,22 +234,23 @@ class Writer:
         wait_until(lambda: len(self.acknowledged) >= goal, seconds, lambda: f"no {more} more writes; errors: {self.errors[-3:]}")
 
     def _write(self):
-        client, number, last = None, 0, time.monotonic()
+        client, number, connections, last = None, 0, 0, time.monotonic()
         while not self.stopping.is_set():
-            sentinel = self.release.sentinels[number % 3]
             number += 1
             key, value = f"{self.prefix}:{number}", f"value-{number}"
             try:
                 if client is None:
-                    client = self.release.client(sentinel, timeout=10)
+                    connections += 1
+                    sentinel = self.release.sentinels[connections % 3]
+                    client = self.release.client(sentinel, timeout=5)
                 if client.call("SET", key, value) == "OK":
                     self.acknowledged[key] = value
                     now = time.monotonic()
                     self.longest_pause, last = max(self.longest_pause, now - last), now
             except ReplyError as error:
-                self.errors.append(str(error))
+                self.errors.append(f"{sentinel.name}: {error}")
             except (OSError, ConnectionClosed) as error:
-                self.errors.append(repr(error))
+                self.errors.append(f"{sentinel.name}: {error!r}")
                 if client is not None:
                     client.close()
                 client = None
