@@ -58,7 +58,7 @@ class Container:
         ports = {port["name"]: port["containerPort"] for port in spec.get("ports", [])}
         self.probes = {kind: Probe(spec[kind], ports) for kind in ("startupProbe", "livenessProbe", "readinessProbe") if kind in spec}
         self.logs = []  # a path for each start
-        self.ends = []  # (exit code, whether the kernel killed it for its memory)
+        self.ends = []  # exit codes
         self.ready, self.problem, self.pid = False, None, None
         self.failure = None  # why podman could not start it
         self.stopping, self.may_start, self.running = threading.Event(), threading.Event(), threading.Event()
@@ -105,8 +105,7 @@ class Container:
             if self.stopping.is_set():
                 return
             podman("wait", self.full_name)
-            state = inspect("container", self.full_name)["State"]
-            self.ends.append((state["ExitCode"], state["OOMKilled"]))
+            self.ends.append(inspect("container", self.full_name)["State"]["ExitCode"])
             if self.may_start.is_set():
                 self.stopping.wait(min(300, 10 * 2 ** (restarts - 1)) if restarts else 0)
                 restarts += 1

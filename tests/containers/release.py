@@ -39,7 +39,8 @@ class Release:
     def __init__(self, folder, *options, user=None):
         self.folder = pathlib.Path(folder)
         platform = ["--api-versions", "security.openshift.io/v1"] if user else []
-        self.chart = Chart(*IMAGES, *sets(f"tmm.namespaces={{{CLIENTS}}}", "certInit.keyAlgorithm=ecdsa-p256"), *platform, *options)
+        self.options = [*options, *IMAGES, *sets(f"tmm.namespaces={{{CLIENTS}}}", "certInit.keyAlgorithm=ecdsa-p256"), *platform]
+        self.chart = Chart(*self.options)
         self.user = user
         self.name = f"containers-{randomness.token_hex(3)}"
         account = self.chart.one("Job", "f5-dssm-cert-init-hook")["spec"]["template"]["spec"]["serviceAccountName"]
@@ -54,6 +55,10 @@ class Release:
         self.pods = {pod.name: pod for pod in (Pod(self.kubelet, spec) for spec in self.chart.pods())}
         self.start_pods()
         return self
+
+    def upgrade(self, *options):
+        """Other values, as cert-init sees them from its next run on. The pods stay as they are."""
+        self.chart = self.kubelet.chart = Chart(*self.options, *options)
 
     def uninstall(self):
         try:
@@ -88,8 +93,8 @@ class Release:
 
     # MARK: cert-init
 
-    def run_job(self, kind, name):
-        """Runs the pod of a Job or CronJob to its end; what it logged. It reaches the API as in a cluster, by its environment."""
+    def run_job(self, kind, name, *arguments):
+        """Runs the pod of a Job or CronJob to its end, with further arguments; what it logged. It finds the API as in a cluster."""
         template = self.chart.one(kind, name)["spec"]
         template = (template["jobTemplate"]["spec"] if kind == "CronJob" else template)["template"]
         folder = self.folder / "jobs" / f"{name}-{randomness.token_hex(3)}"
@@ -105,7 +110,7 @@ class Release:
         result = run("run", "--rm", "--name", f"{self.name}-{folder.name}", "--network", "host",
                      "--volume", f"{account}:/var/run/secrets/kubernetes.io/serviceaccount:ro",
                      "--env", "KUBERNETES_SERVICE_HOST=127.0.0.1", "--env", f"KUBERNETES_SERVICE_PORT={self.api.port}",
-                     *self.kubelet.container_options(pod, template["spec"]["containers"][0]))
+                     *self.kubelet.container_options(pod, template["spec"]["containers"][0]), *arguments)
         assert result.returncode == 0, result.stdout + result.stderr + f"\nrefused: {self.api.refused}"
         return result.stdout
 
