@@ -100,7 +100,8 @@ let package = Package(
                 "RoleDiscovery", logging,
             ]),
         executable(
-            "dssm-sentinel", path: "services/sentinel/Main", ["SentinelServer", "ServerConfiguration", "Telemetry"]),
+            "dssm-sentinel", path: "services/sentinel/Main",
+            ["SentinelServer", "ServerConfiguration", "RoleDiscovery", "Telemetry"]),
 
         // cert-init
         library(
