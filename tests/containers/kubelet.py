@@ -20,7 +20,7 @@ import time
 
 import volumes
 from chart import bytes_of, expand
-from podman import inspect, podman
+from podman import inspect, podman, run
 
 _attempts = itertools.count(1)
 
@@ -165,10 +165,10 @@ class Pod:
         self.name = self.metadata["name"]
         self.full_name = f"{kubelet.network}-{self.name}"
         self.folder = pathlib.Path(kubelet.folder) / self.name
-        self.grace = self.spec["terminationGracePeriodSeconds"]
+        self.grace = self.spec.get("terminationGracePeriodSeconds", 30)
         self.services = kubelet.chart.services_of(spec)
         namespace = self.metadata["namespace"]
-        self.host = f"{self.name}.{self.spec['subdomain']}.{namespace}.svc.cluster.local"
+        self.host = f"{self.name}.{self.spec.get('subdomain', 'none')}.{namespace}.svc.cluster.local"
         self.address, self.containers, self.projected, self.mounts = None, {}, {}, {}
 
     @property
@@ -200,6 +200,14 @@ class Pod:
         for container in self.containers.values():
             container.thread.start()
         return self
+
+    def run_to_end(self):
+        """For a pod that ends by itself and has one container: the completed process."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.address = self.kubelet.next_address()
+        self._make_volumes()
+        return run("run", "--rm", "--name", self.full_name, "--network", f"{self.kubelet.network}:ip={self.address}",
+                   *self.kubelet.container_options(self, self.spec["containers"][0]), seconds=self.spec["activeDeadlineSeconds"])
 
     def _make_volumes(self):
         group = self.kubelet.group(self)

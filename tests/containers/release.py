@@ -128,6 +128,12 @@ class Release:
                 (folder / name).write_bytes(content)
         self.client_files = issuing.CertificateFolder(folder)
 
+    def helm_test(self):
+        """What `helm test` runs: the completed process of the chart's test pod."""
+        specs = [spec for spec in self.chart.all("Pod") if spec["metadata"]["annotations"]["helm.sh/hook"] == "test"]
+        assert len(specs) == 1
+        return Pod(self.kubelet, specs[0]).run_to_end()
+
     # MARK: Clients
 
     def client(self, pod, port=None, timeout=5.0):

@@ -156,6 +156,17 @@ def test_a_sentinel_that_lost_its_file_learns_the_present_primary(release):
     eventually(lambda: release.answer(release.sentinels[0], "SENTINEL", "CKQUORUM", "dssm") is not None, "the quorum is whole")
 
 
+def test_helm_test_tells_which_db_does_not_answer(release):
+    primary = release.wait_until_settled()
+    replica = next(pod for pod in release.dbs if pod is not primary)
+    replica.main.kill(hold=True)
+    release.upgrade(*sets("helmTest.timeoutSeconds=3"))
+    result = release.helm_test()
+    replica.main.release()
+    assert result.returncode == 1 and result.stdout == ""
+    assert result.stderr.strip() == f"dssm-sentinel: the check failed: the same at {replica.host}:6379: no answer (Connection refused)"
+
+
 def test_without_a_majority_of_sentinels_writes_go_on(release):
     primary = release.wait_until_settled()
     for pod in release.sentinels[1:]:

@@ -3,15 +3,20 @@
 import contextlib
 import ctypes
 import os
+import re
 import threading
 
 import pytest
 from chart import CHART
 from forward_receiver import Receiver
+from localcluster.resp import ReplyError
 from podman import inspect, podman
+from release import sets
 from support import eventually
 
 CLONE_NEWNET = 0x40000000
+#: Small, so that a few thousand lines rotate the file many times.
+FILE_BYTES, KEPT_FILES = 65536, 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -65,7 +70,7 @@ class Fluentd:
 
 @pytest.fixture(scope="module")
 def release(install):
-    release = install("-f", CHART / "examples/page-fluentd.yaml")
+    release = install("-f", CHART / "examples/page-fluentd.yaml", *sets(f"logForwarder.logFileBytes={FILE_BYTES}", f"logForwarder.keptLogFiles={KEPT_FILES}"))
     release.wait_until_whole()
     return release
 
@@ -82,9 +87,9 @@ def service_of(release, pod):
 
 
 def lines(release, pod):
-    """Lines of the pod's log file."""
-    path = pod.mounts["logs"] / f"{service_of(release, pod)}.log"
-    return path.read_text().splitlines()
+    """Lines of the pod's log files."""
+    paths = pod.mounts["logs"].glob(f"{service_of(release, pod)}.log*")
+    return [line for path in paths for line in path.read_text().splitlines()]
 
 
 def test_each_pod_has_a_sidecar_and_each_line_arrives_as_a_record(release, fluentd):
@@ -117,4 +122,28 @@ def test_what_happens_while_fluentd_is_away_arrives_later(release, fluentd):
                    f"{sentinel.name} tells of the failover", 90)
     eventually(lambda: any("primary" in record["message"].lower() or record["event"].startswith("promot")
                            for record in fluentd.records(new, "dssm.db")), "the new primary's log", 90)
+    assert fluentd.receiver.complaints == []
+
+
+def test_log_files_stay_small_and_no_line_is_missing(release, fluentd):
+    pod = release.wait_until_whole()
+    folder, users = pod.mounts["logs"], 0
+
+    def arrived():
+        records = fluentd.records(pod, "dssm.db")
+        found = (re.search(r"user 'somebody-(\d+)'", record["message"]) for record in records)
+        return {int(match[1]) for match in found if match}
+
+    for _ in range(5):
+        with release.client(pod, timeout=30) as client:
+            for users in range(users, users + 1000):
+                # A refused password is told in one line.
+                with contextlib.suppress(ReplyError):
+                    client.call("AUTH", f"somebody-{users}", "wrong")
+        users += 1
+        eventually(lambda: len(arrived()) == users, lambda: f"{users} lines; {len(arrived())} arrived", 30)
+        sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+        assert all(size <= FILE_BYTES for size in sizes.values()) and len(sizes) <= 1 + KEPT_FILES, sizes
+    assert set(sizes) == {"db.log", *(f"db.log.{number}" for number in range(1, KEPT_FILES + 1))}
+    assert arrived() == set(range(users))
     assert fluentd.receiver.complaints == []

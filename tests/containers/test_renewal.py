@@ -113,6 +113,19 @@ def seed():
     return number
 
 
+def test_a_certificate_of_the_same_authority_replaces_the_old_without_a_broken_link(install, seed):
+    release = install(*sets("certInit.keepCAKey=true", "certInit.authorityDays=3650"))
+    release.wait_until_whole()
+    links, old, authority = Links(release), leaf(release), release.api.data(release.chart.namespace, CERTIFICATES)["dssm-ca.crt"]
+    release.upgrade(*sets("certInit.names={sessions.example.net}"))
+    assert "sessions.example.net" in release.run_job(*CRON)
+    assert leaf(release) != old
+    assert release.api.data(release.chart.namespace, CERTIFICATES)["dssm-ca.crt"] == authority
+    spread(release, links, seed)
+    links.finish()
+    assert release.wait_until_whole() is links.primary
+
+
 @pytest.fixture(scope="module")
 def release(install):
     release = install(*sets("certInit.propagationDelay=2s", "certInit.overlap=8s"))
