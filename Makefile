@@ -19,6 +19,7 @@ QUICK ?=
 SECONDS_TO_FUZZ := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 TESTS ?= tests/integration
 ARGS ?=
+IMAGE_ARGS ?=
 
 .PHONY: help
 help: ## Show this list
@@ -73,6 +74,11 @@ test-browser: venv ## Look at the restart coordinator's status page in a headles
 chart-check: setup ## Lint, render and validate the chart with Helm 3 and 4; Dockerfiles and shell too (ARGS=-x)
 	@tools/chart-check $(ARGS)
 
+.PHONY: test-containers
+test-containers: images venv ## Run the chart's pods in podman: start, failures, renewal, logs (root; ARGS="-x -s")
+	@tools/chart-tools
+	IMAGE_REPOSITORY=$(IMAGE_REPOSITORY) IMAGE_TAG=$(IMAGE_TAG) $(PYTEST) tests/containers $(ARGS)
+
 .PHONY: run
 run: release ## Run three dbs and three sentinels under mTLS on this machine until Ctrl-C (ARGS=--help)
 	@tools/local-cluster $(ARGS)
@@ -98,9 +104,9 @@ fuzz: setup ## Fuzz the RESP parsers (SECONDS=60 for each)
 	@tests/fuzz/run $(SECONDS_TO_FUZZ)
 
 .PHONY: images
-images: release ## Build the container images with buildah (IMAGE_REPOSITORY, IMAGE_TAG; ARGS="--whole db": by its Dockerfile)
+images: release ## Build the container images with buildah (IMAGE_REPOSITORY, IMAGE_TAG; IMAGE_ARGS="--whole db": by its Dockerfile)
 	@tools/setup images
-	@tools/images --repository $(IMAGE_REPOSITORY) --tag $(IMAGE_TAG) $(ARGS)
+	@tools/images --repository $(IMAGE_REPOSITORY) --tag $(IMAGE_TAG) $(IMAGE_ARGS)
 
 .PHONY: clean
 clean: ## Remove all that was built or written by runs

@@ -101,7 +101,8 @@ let package = Package(
                 "RESPClient", "RoleDiscovery", logging,
             ]),
         executable(
-            "dssm-sentinel", path: "services/sentinel/Main", ["SentinelServer", "ServerConfiguration", "Telemetry"]),
+            "dssm-sentinel", path: "services/sentinel/Main",
+            ["SentinelServer", "ServerConfiguration", "RoleDiscovery", "Telemetry"]),
 
         // cert-init
         library(
