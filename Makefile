@@ -19,6 +19,7 @@ QUICK ?=
 SECONDS_TO_FUZZ := $(if $(filter command line environment,$(origin SECONDS)),$(SECONDS),60)
 TESTS ?= tests/integration
 ARGS ?=
+IMAGE_ARGS ?=
 
 .PHONY: help
 help: ## Show this list
@@ -43,7 +44,7 @@ release: setup ## Build the executables with optimisation, Swift's library insid
 	$(SWIFT) build -c release --static-swift-stdlib --scratch-path $(SCRATCH)
 
 .PHONY: test
-test: setup check chart-check venv release unit integration ## All checks and tests: what CI runs
+test: setup check chart-check venv release unit test-browser integration ## All checks and tests: what CI runs
 
 .PHONY: check
 check: setup ## Format, layer and tool checks, without compiling
@@ -63,9 +64,20 @@ unit: setup ## Unit tests and simulations (FILTER=name for some)
 integration: setup venv release ## Tests with real processes (TESTS=tests/integration/test_x.py, ARGS=-x)
 	$(PYTEST) $(TESTS) $(ARGS)
 
+.PHONY: test-browser
+test-browser: venv ## Look at the restart coordinator's status page in a headless browser; screenshots in .build/screenshots
+	@tools/setup browser
+	$(SWIFT) build --scratch-path $(SCRATCH) --product StatusPageRenderer
+	DSSM_BIN=$(SCRATCH)/debug $(PYTEST) tests/browser $(ARGS)
+
 .PHONY: chart-check
 chart-check: setup ## Lint, render and validate the chart with Helm 3 and 4; Dockerfiles and shell too (ARGS=-x)
 	@tools/chart-check $(ARGS)
+
+.PHONY: test-containers
+test-containers: images venv ## Run the chart's pods in podman: start, failures, renewal, logs (root; ARGS="-x -s")
+	@tools/chart-tools
+	IMAGE_REPOSITORY=$(IMAGE_REPOSITORY) IMAGE_TAG=$(IMAGE_TAG) $(PYTEST) tests/containers $(ARGS)
 
 .PHONY: run
 run: release ## Run three dbs and three sentinels under mTLS on this machine until Ctrl-C (ARGS=--help)
@@ -92,9 +104,9 @@ fuzz: setup ## Fuzz the RESP parsers (SECONDS=60 for each)
 	@tests/fuzz/run $(SECONDS_TO_FUZZ)
 
 .PHONY: images
-images: release ## Build the container images with buildah (IMAGE_REPOSITORY, IMAGE_TAG; ARGS="--whole db": by its Dockerfile)
+images: release ## Build the container images with buildah (IMAGE_REPOSITORY, IMAGE_TAG; IMAGE_ARGS="--whole db": by its Dockerfile)
 	@tools/setup images
-	@tools/images --repository $(IMAGE_REPOSITORY) --tag $(IMAGE_TAG) $(ARGS)
+	@tools/images --repository $(IMAGE_REPOSITORY) --tag $(IMAGE_TAG) $(IMAGE_ARGS)
 
 .PHONY: clean
 clean: ## Remove all that was built or written by runs

@@ -74,7 +74,8 @@ let package = Package(
             ["YAML", logging, asyncHTTPClient, nioCore, nioHTTP1, nioSSL]),
         library("Reactor", path: "shared/Reactor", ["CLinux", "ByteStorage", "TLS"]),
 
-        library("RoleDiscovery", path: "shared/RoleDiscovery", ["ByteStorage", "RESP", "Reactor", "TLS"]),
+        library("RESPClient", path: "shared/RESPClient", ["ByteStorage", "RESP", "Reactor", "TLS"]),
+        library("RoleDiscovery", path: "shared/RoleDiscovery", ["RESP", "RESPClient"]),
 
         // db
         library("DatabaseEngine", path: "services/db/Engine", ["CLinux", "ByteStorage", "RESP"]),
@@ -87,7 +88,7 @@ let package = Package(
             [
                 "DatabaseEngine", "DatabasePersistence", "DatabaseReplication", "CLinux", "ByteStorage", "RESP",
                 "Reactor",
-                "TLS", "ServerConfiguration", "Telemetry", "RoleDiscovery", logging,
+                "RESPClient", "TLS", "ServerConfiguration", "Telemetry", "RoleDiscovery", logging,
             ]),
         executable("dssm-db", path: "services/db/Main", ["DatabaseServer", "ServerConfiguration", "Telemetry"]),
 
@@ -97,10 +98,11 @@ let package = Package(
             "SentinelServer", path: "services/sentinel/Server",
             [
                 "SentinelCore", "ByteStorage", "CLinux", "RESP", "Reactor", "TLS", "ServerConfiguration", "Telemetry",
-                "RoleDiscovery", logging,
+                "RESPClient", "RoleDiscovery", logging,
             ]),
         executable(
-            "dssm-sentinel", path: "services/sentinel/Main", ["SentinelServer", "ServerConfiguration", "Telemetry"]),
+            "dssm-sentinel", path: "services/sentinel/Main",
+            ["SentinelServer", "ServerConfiguration", "RoleDiscovery", "Telemetry"]),
 
         // cert-init
         library(
@@ -108,7 +110,7 @@ let package = Package(
             ["TLS", "ServerConfiguration", "Telemetry", "YAML", "KubernetesAPI", logging]),
         executable(
             "dssm-cert-init", path: "services/cert-init/Main",
-            ["CertificateIssuing", "KubernetesAPI", "TLS", "Telemetry", logging, argumentParser]),
+            ["CertificateIssuing", "KubernetesAPI", "TLS", "Telemetry", "YAML", logging, argumentParser]),
 
         // log-forwarder
         library(
@@ -117,10 +119,13 @@ let package = Package(
         executable(
             "dssm-log-forwarder", path: "services/log-forwarder/Main", ["LogForwarding", "Telemetry", argumentParser]),
 
-        // restart-coordinator: the command line only, so far.
-        library("RestartCoordination", path: "services/restart-coordinator/RestartCoordination"),
+        // restart-coordinator
+        library(
+            "RestartCoordination", path: "services/restart-coordinator/RestartCoordination",
+            ["ByteStorage", "RESP", "RESPClient", "Reactor", "TLS", "Telemetry", "YAML", "KubernetesAPI", logging]),
         executable(
-            "dssm-restart-coordinator", path: "services/restart-coordinator/Main", ["Telemetry", argumentParser]),
+            "dssm-restart-coordinator", path: "services/restart-coordinator/Main",
+            ["RestartCoordination", "KubernetesAPI", "Telemetry", logging, argumentParser]),
 
         // Tests.
         .target(name: "TestSupport", dependencies: [], path: "tests/Support", swiftSettings: commonSettings),
@@ -137,7 +142,7 @@ let package = Package(
         unitTests("KubernetesAPI", ["KubernetesTestServer"]),
         unitTests("Telemetry", [logging]),
         unitTests("Reactor", ["ByteStorage", "TLS"]),
-        unitTests("RoleDiscovery", ["RESP"]),
+        unitTests("RoleDiscovery", ["RESP", "RESPClient"]),
         unitTests("DatabaseEngine", ["ByteStorage", "RESP"]),
         unitTests("DatabasePersistence", ["DatabaseEngine", "ByteStorage", "Compression"]),
         unitTests("DatabaseReplication", ["ByteStorage"]),
@@ -149,9 +154,13 @@ let package = Package(
             "SentinelServer", ["SentinelCore", "ByteStorage", "RESP", "Reactor", "ServerConfiguration", "Telemetry"]),
         unitTests(
             "CertificateIssuing", ["TLS", "KubernetesAPI", "KubernetesTestServer", "Telemetry", logging]),
-        unitTests("RestartCoordination"),
+        executable("StatusPageRenderer", path: "tests/browser/Renderer", ["RestartCoordination"]),
         unitTests(
-            "LogForwarding", ["ByteStorage", "CLinux", "Compression", "TLS"], exclude: ["MessagePackVectors.txt"]),
+            "RestartCoordination",
+            ["KubernetesAPI", "KubernetesTestServer", "RESP", "RESPClient", "Telemetry", "TLS", "YAML", logging]),
+        unitTests(
+            "LogForwarding", ["ByteStorage", "CLinux", "Compression", "TLS", "YAML"],
+            exclude: ["MessagePackVectors.txt"]),
         .testTarget(
             name: "SentinelSimulationTests", dependencies: ["SentinelCore", "TestSupport"], path: "tests/simulation",
             swiftSettings: commonSettings),

@@ -35,6 +35,12 @@ public indirect enum ReplyValue: Equatable, Sendable {
         }
     }
 
+    /// What an error says.
+    public var errorText: String? {
+        guard case .error(let text) = self else { return nil }
+        return text
+    }
+
     /// The elements of an array, set or push.
     public var elements: [ReplyValue]? {
         switch self {

@@ -1,27 +1,6 @@
 // What sentinels and dbs say when a process that has just started asks them who is primary.
 import RESP
-
-/// Where a sentinel or a db is reached.
-public struct PeerAddress: Equatable, Sendable, CustomStringConvertible {
-    public var host: String
-    public var port: Int
-
-    public init(_ host: String, _ port: Int) {
-        self.host = host
-        self.port = port
-    }
-
-    public var description: String { "\(host):\(port)" }
-
-    /// The same by name: DNS names know no case and may end in a dot.
-    public static func == (left: PeerAddress, right: PeerAddress) -> Bool {
-        left.port == right.port && canonical(left.host) == canonical(right.host)
-    }
-
-    private static func canonical(_ host: String) -> String {
-        (host.hasSuffix(".") ? String(host.dropLast()) : host).lowercased()
-    }
-}
+import RESPClient
 
 /// What a sentinel says about the primary.
 public enum SentinelAnswer: Equatable, Sendable {
@@ -103,19 +82,22 @@ public struct DatabaseAnswer: Equatable, Sendable {
     public var role: Role
     public var hasData: Bool
     public var record: RoleRecord?
+    /// Whom it supports as the primary while no sentinel remembers one; a replica supports the one that it follows.
+    public var vote: PeerAddress?
 
-    public init(_ role: Role, hasData: Bool, record: RoleRecord? = nil) {
+    public init(_ role: Role, hasData: Bool, record: RoleRecord? = nil, vote: PeerAddress? = nil) {
         self.role = role
         self.hasData = hasData
         self.record = record
+        self.vote = vote
     }
 
     public static let question = ["INFO", "replication", "keyspace", "persistence"]
 
     /// Nil if the reply did not come or is none of a db.
     ///
-    /// - Spec: Redis command reference: INFO. `dssm_role` and `dssm_role_record` are our own; stock Redis has neither, and a role
-    ///   that is decided.
+    /// - Spec: Redis command reference: INFO. `dssm_role`, `dssm_role_record` and `dssm_role_vote` are our own; stock Redis has none of
+    ///   them, and a role that is decided.
     public init?(_ reply: ReplyValue?) {
         guard let text = reply?.text else { return nil }
         var fields: [Substring: Substring] = [:]
@@ -135,8 +117,14 @@ public struct DatabaseAnswer: Equatable, Sendable {
             self.role = .loading
         } else if ownWord == "undecided" {
             self.role = .undecided
+            vote = fields["dssm_role_vote"].flatMap { PeerAddress($0) }
+        } else if role == "master" {
+            self.role = .primary
         } else {
-            self.role = role == "master" ? .primary : .replica
+            self.role = .replica
+            if let host = fields["master_host"], let port = fields["master_port"] {
+                vote = PeerAddress("\(host):\(port)")
+            }
         }
     }
 }

@@ -8,8 +8,13 @@
 // all of them deleted) leave it to what the dbs remember: the one that became the primary last; else the replica that had followed
 // farthest; else the only one with data; and if nobody has any, the first of the list. Only where that is known of all dbs, or of
 // a majority after `discovery-wait`, because the missing one may be the best. Where nothing decides, the db waits and says why.
+//
+// Dbs that see different others come to different choices. So a choice is only a vote, and a db becomes the primary by memory only
+// with the votes of a majority of all dbs, its own among them; each db has one vote (`RoleElection`). What the sentinels remember needs
+// no votes: theirs were cast when they chose.
 // Rejected: a lock at the Kubernetes API (a second authority besides the sentinels, and rights for every pod); a fixed first
 // pod (overwrites the data of the others once its volume is lost).
+import RESPClient
 
 /// All that a db knows when it decides.
 public struct DatabaseSituation: Equatable, Sendable {
@@ -22,10 +27,12 @@ public struct DatabaseSituation: Equatable, Sendable {
     public var answers: [DatabaseAnswer?]
     /// `discovery-wait` has passed since the first question.
     public var hasWaited: Bool
+    /// Whom this db supports, as it tells the others.
+    public var ownVote: PeerAddress?
 
     public init(
         own: PeerAddress, ownState: DatabaseAnswer, sentinels: [SentinelAnswer], databases: [PeerAddress],
-        answers: [DatabaseAnswer?], hasWaited: Bool
+        answers: [DatabaseAnswer?], hasWaited: Bool, ownVote: PeerAddress? = nil
     ) {
         self.own = own
         self.ownState = ownState
@@ -33,6 +40,7 @@ public struct DatabaseSituation: Equatable, Sendable {
         self.databases = databases
         self.answers = answers
         self.hasWaited = hasWaited
+        self.ownVote = ownVote
     }
 
     public enum Decision: Equatable, Sendable {
@@ -42,21 +50,58 @@ public struct DatabaseSituation: Equatable, Sendable {
     }
 
     private typealias Known = (index: Int, address: PeerAddress, answer: DatabaseAnswer)
+    private typealias Choice = (index: Int, address: PeerAddress, reason: String)
+
+    /// What the answers say: it is decided, or a majority of the dbs has to agree to a choice.
+    private enum Outcome {
+        case decided(Decision)
+        case choice(Choice)
+    }
 
     public func decide() -> Decision {
+        switch outcome() {
+        case .decided(let decision): return decision
+        case .choice(let choice):
+            guard choice.index == ownIndex else {
+                return .wait("no sentinel knows a primary; \(choice.address) has to become it (\(choice.reason))")
+            }
+            guard let lack = missingSupport() else { return .becomePrimary(choice.reason) }
+            return .wait("no sentinel knows a primary; this db should become it (\(choice.reason)), but \(lack)")
+        }
+    }
+
+    /// The db that should become the primary as far as this one sees; nil: that is decided by others, or not known.
+    public var choice: PeerAddress? {
+        guard case .choice(let choice) = outcome() else { return nil }
+        return choice.address
+    }
+
+    /// What is missing to be the primary with the consent of a majority of the dbs; nil: nothing.
+    private func missingSupport() -> String? {
+        let supporters = others.count { $0.answer.vote == own } + (ownVote == own ? 1 : 0)
+        guard supporters <= databases.count / 2 else { return nil }
+        var text = "\(supporters) of \(databases.count) dbs support it, a majority is needed"
+        for known in others {
+            guard let vote = known.answer.vote, vote != own else { continue }
+            text += "; \(known.address) \(known.answer.role == .replica ? "follows" : "supports") \(vote)"
+        }
+        return text
+    }
+
+    private func outcome() -> Outcome {
         let reachable = sentinels.count { $0 != .unreachable }
         guard reachable > sentinels.count / 2 else {
-            return .wait("\(reachable) of \(sentinels.count) sentinels answer, a majority is needed")
+            return .decided(.wait("\(reachable) of \(sentinels.count) sentinels answer, a majority is needed"))
         }
         var newest: (address: PeerAddress, epoch: UInt64)?
         for case .names(let address, let epoch) in sentinels {
             if let present = newest, present.epoch == epoch, present.address != address {
-                return .wait("the sentinels do not agree: \(present.address) or \(address)")
+                return .decided(.wait("the sentinels do not agree: \(present.address) or \(address)"))
             }
             if epoch >= newest?.epoch ?? 0 { newest = (address, epoch) }
         }
-        guard let newest else { return decideByMemory() }
-        return newest.address == own ? named() : .follow(newest.address, "the sentinels name it")
+        guard let newest else { return byMemory() }
+        return .decided(newest.address == own ? named() : .follow(newest.address, "the sentinels name it"))
     }
 
     // MARK: The sentinels name us
@@ -79,33 +124,30 @@ public struct DatabaseSituation: Equatable, Sendable {
 
     // MARK: No sentinel remembers
 
-    private func decideByMemory() -> Decision {
+    private func byMemory() -> Outcome {
         let claims = others.filter { $0.answer.role == .primary }
         if claims.count > 1 {
-            return .wait(
-                "\(claims.map(\.address.description).joined(separator: " and ")) take themselves for the primary")
+            return .decided(
+                .wait(
+                    "\(claims.map(\.address.description).joined(separator: " and ")) take themselves for the primary"))
         }
         if let claim = claims.first {
-            return .follow(claim.address, "it is the primary, though no sentinel knows it yet")
+            return .decided(.follow(claim.address, "it is the primary, though no sentinel knows it yet"))
         }
-        if let missing = missingForDecision() { return .wait("no sentinel knows a primary, and \(missing)") }
+        if let missing = missingForDecision() {
+            return .decided(.wait("no sentinel knows a primary, and \(missing)"))
+        }
         let all = others + [(ownIndex, own, ownState)]
         let holders = all.filter { $0.answer.hasData }
         let candidates = holders.isEmpty ? all : holders
-        guard let choice = best(candidates, anyoneHasData: !holders.isEmpty) else {
-            return .wait(
+        if let choice = best(candidates, anyoneHasData: !holders.isEmpty) { return .choice(choice) }
+        return .decided(
+            .wait(
                 "no sentinel knows a primary, and \(holders.map(\.address.description).sorted().joined(separator: ", "))"
-                    + " have data without a record of their role: make one the primary by REPLICAOF NO ONE")
-        }
-        guard choice.index == ownIndex else {
-            return .wait("no sentinel knows a primary; \(choice.address) has to become it (\(choice.reason))")
-        }
-        return .becomePrimary(choice.reason)
+                    + " have data without a record of their role: make one the primary by REPLICAOF NO ONE"))
     }
 
-    private func best(
-        _ candidates: [Known], anyoneHasData: Bool
-    ) -> (index: Int, address: PeerAddress, reason: String)? {
+    private func best(_ candidates: [Known], anyoneHasData: Bool) -> Choice? {
         var latest: (known: Known, since: Int64)?
         var farthest: (known: Known, offset: Int64)?
         for known in candidates.sorted(by: { $0.index < $1.index }) {

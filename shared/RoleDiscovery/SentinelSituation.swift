@@ -1,3 +1,5 @@
+import RESPClient
+
 /// What a sentinel without memory knows when it decides whom to monitor.
 ///
 /// Whoever of its peers names a primary is believed: should that one be behind, the others' hello messages correct it. If

@@ -233,6 +233,11 @@ extension TLSSession {
         co_peer_certificate(state.pointee.ssl).map { CertificateSummary($0) }
     }
 
+    /// SHA-256 of that certificate in lower-case hexadecimal; nil if there is none.
+    public var peerFingerprint: String? {
+        co_peer_certificate(state.pointee.ssl).map { Certificate.fingerprint($0) }
+    }
+
     /// The buffer for output that has no place to go yet.
     func deferredOutput() -> OutputBuffer {
         if let deferred = state.pointee.deferred { return deferred }

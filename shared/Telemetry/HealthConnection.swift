@@ -5,9 +5,15 @@ public protocol HealthSource {
     /// Nil: ready for traffic. Otherwise why not, such as `loading 42%`.
     func readinessProblem() -> String?
     func appendMetrics(to text: inout PrometheusText)
+    /// What else the service shows, at a path such as `/` or `/api/status`. Nil: nothing.
+    func page(_ path: String) -> HTTPResponse?
 }
 
-/// One connection of the health endpoint: `/healthz`, `/readyz`, `/metrics`. Bytes in, bytes out; the owner has the
+extension HealthSource {
+    public func page(_ path: String) -> HTTPResponse? { nil }
+}
+
+/// One connection of the health endpoint: `/healthz`, `/readyz`, `/metrics` and the service's own pages. Bytes in, bytes out; the owner has the
 /// socket, and closes it after sending when `shouldClose` is true.
 public struct HealthConnection: Sendable {
     private var input: [UInt8] = []
@@ -57,7 +63,9 @@ public struct HealthConnection: Sendable {
             var text = PrometheusText()
             source.appendMetrics(to: &text)
             return HTTPResponse(.ok, contentType: PrometheusText.contentType, body: text.bytes)
-        default: return HTTPResponse(.notFound, "there are /healthz, /readyz and /metrics\n")
+        default:
+            return source.page(request.path)
+                ?? HTTPResponse(.notFound, "there are /healthz, /readyz and /metrics\n")
         }
     }
 

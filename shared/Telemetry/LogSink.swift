@@ -10,10 +10,7 @@ import Synchronization
 
 public final class LogSink: Sendable {
     private struct Output: ~Copyable {
-        var filePath = ""
-        var file: Int32 = -1
-        /// The last write to the file was cut short: the next line begins on a new one.
-        var isTorn = false
+        var file = LogFile()
         var standardOutput: Int32 = -1
         var pending: [UInt8] = []
         var clock: @Sendable () -> (seconds: Int64, milliseconds: Int)
@@ -46,8 +43,6 @@ public final class LogSink: Sendable {
         signal(SIGPIPE, SIG_IGN)
     }
 
-    deinit { output.withLock { if $0.file >= 0 { close($0.file) } } }
-
     public var level: LogLevel {
         get { LogLevel(rawValue: currentLevel.load(ordering: .relaxed)) ?? .notice }
         set { currentLevel.store(newValue.rawValue, ordering: .relaxed) }
@@ -65,35 +60,28 @@ public final class LogSink: Sendable {
 
     /// Lines lost because standard output did not take them in time.
     public var droppedLines: UInt64 { dropped.load(ordering: .relaxed) }
-    /// Writes that failed, to the file or to standard output, and failed attempts to reopen the file.
+    /// Writes that failed, to the file or to standard output, and failed attempts to reopen or rotate the file.
     public var failedWrites: UInt64 { failed.load(ordering: .relaxed) }
 
     /// Also writes to `file`, in place of an earlier one; empty: to none. False, and the earlier one stays, if it
     /// cannot be opened.
     public func open(file path: String) -> Bool {
         output.withLock { output in
-            guard !path.isEmpty else {
-                if output.file >= 0 { close(output.file) }
-                output.file = -1
-                output.filePath = ""
-                return true
-            }
-            let descriptor = Glibc.open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
-            guard descriptor >= 0 else {
-                failed.add(1, ordering: .relaxed)
-                return false
-            }
-            if output.file >= 0 { close(output.file) }
-            output.file = descriptor
-            output.filePath = path
-            output.isTorn = false
-            return true
+            if output.file.open(path) { return true }
+            failed.add(1, ordering: .relaxed)
+            return false
         }
+    }
+
+    /// How far the file may grow; without this, as far as there is room.
+    public var fileLimits: LogFileLimits {
+        get { output.withLock { $0.file.limits } }
+        set { output.withLock { $0.file.limits = newValue } }
     }
 
     /// Opens the file again under its name, after it was rotated away. For SIGHUP, not from within the signal handler.
     public func reopen() {
-        let path = output.withLock { $0.filePath }
+        let path = output.withLock { $0.file.path }
         if !path.isEmpty { _ = open(file: path) }
     }
 
@@ -110,7 +98,7 @@ public final class LogSink: Sendable {
                 utcOffsetSeconds: format == .text ? Self.utcOffset(now.seconds) : 0, processIdentifier: getpid(),
                 role: role, level: level, service: service, event: event, message: message, fields: fields
             ).bytes(format)
-            writeFile(line, &output)
+            if !output.file.write(line) { failed.add(1, ordering: .relaxed) }
             writeStandardOutput(line, &output)
         }
     }
@@ -127,22 +115,6 @@ public final class LogSink: Sendable {
         output.withLock { output in
             if !output.pending.isEmpty { drain(&output, timeoutMilliseconds: timeoutMilliseconds) }
         }
-    }
-
-    private func writeFile(_ line: [UInt8], _ output: inout Output) {
-        guard output.file >= 0 else { return }
-        var rest = output.isTorn ? [UInt8(ascii: "\n")] + line[...] : line[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { write(output.file, $0.baseAddress, $0.count) }
-            if count < 0 && errno == EINTR { continue }
-            guard count > 0 else {
-                output.isTorn = output.isTorn || rest.count < line.count
-                failed.add(1, ordering: .relaxed)
-                return
-            }
-            rest = rest.dropFirst(count)
-        }
-        output.isTorn = false
     }
 
     private func writeStandardOutput(_ line: [UInt8], _ output: inout Output) {

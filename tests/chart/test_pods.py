@@ -97,6 +97,37 @@ def test_lists_and_empty_values_become_directives():
     assert "rename-command A B\n" in text and "rename-command C D\n" in text and 'save ""\n' in text
 
 
+@pytest.mark.parametrize(("limit", "expected"), [
+    ("256Mi", 160 << 20), ("8Gi", 5 << 30), ("1.5Gi", 960 << 20), ("1G", 625_000_000), ("4294967296", 2684354560)])
+def test_maxmemory_follows_the_memory_limit(limit, expected):
+    text = render(*sets(f"db.resources.limits.memory={limit}")).one("ConfigMap", "f5-dssm-db")["data"]["dssm.conf"]
+    assert f"maxmemory {expected}\n" in text
+
+
+def test_maxmemory_can_be_set_and_is_absent_without_a_limit():
+    text = render(*sets("db.config.maxmemory=100mb")).one("ConfigMap", "f5-dssm-db")["data"]["dssm.conf"]
+    assert [line for line in text.splitlines() if line.startswith("maxmemory ")] == ["maxmemory 100mb"]
+    text = render(*sets("db.resources.limits=null")).one("ConfigMap", "f5-dssm-db")["data"]["dssm.conf"]
+    assert "maxmemory " not in text
+
+
+def test_log_files_are_bounded_where_there_is_a_sidecar_to_read_them(rendered):
+    for name, file in (("f5-dssm-db", "dssm.conf"), ("f5-dssm-sentinel", "sentinel.conf")):
+        data = rendered.one("ConfigMap", name)["data"]
+        assert ("logfile " in data[file]) == ("logfile-max-size 16777216\nlogfile-keep 1\n" in data[file]) == ("log-forwarder.yaml" in data)
+
+
+def test_helm_test_asks_through_the_sentinels_service_with_the_releases_own_image():
+    pod = render(*EVERYTHING).one("Pod", "f5-dssm-check")
+    assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    assert pod["metadata"]["labels"]["app.kubernetes.io/instance"] == "f5-dssm", "or its own network policy keeps it out"
+    spec, container = pod["spec"], pod["spec"]["containers"][0]
+    assert spec["restartPolicy"] == "Never" and spec["automountServiceAccountToken"] is False
+    assert container["image"] == "registry.com/dssm-sentinel:0.1.0"
+    assert container["args"] == ["/etc/dssm/sentinel.conf", "--check", "f5-dssm-sentinel.cnf-gateway.svc.cluster.local", "26379", "60"]
+    assert spec["activeDeadlineSeconds"] > 60
+
+
 def test_db_and_sentinel_have_no_rights_at_the_api(rendered):
     for name in ("f5-dssm-db", "f5-dssm-sentinel"):
         pod = rendered.one("StatefulSet", name)["spec"]["template"]["spec"]
@@ -127,7 +158,7 @@ def test_cert_init_has_rights_in_every_namespace_that_gets_the_secrets():
 
 
 def test_the_hook_comes_before_the_pods_and_what_it_needs_before_it():
-    hooks = [item for item in render().objects if "helm.sh/hook" in (item["metadata"].get("annotations") or {})]
+    hooks = [item for item in render().objects if (item["metadata"].get("annotations") or {}).get("helm.sh/hook", "test") != "test"]
     assert {item["kind"] for item in hooks} == {"ServiceAccount", "Role", "RoleBinding", "ConfigMap", "Job"}
     weights = {item["kind"]: int(item["metadata"]["annotations"]["helm.sh/hook-weight"]) for item in hooks}
     assert all(weights[kind] < weights["Job"] for kind in weights if kind != "Job")

@@ -105,6 +105,8 @@ def test_values_are_the_schemas():
     ("metrics.port=80", "port"),
     ("db.config.port=6380", "'port' is set by the chart itself"),
     ("db.config.replicaof=x", "'replicaof' is set by the chart itself"),
+    ("db.resources.limits.memory=lots", "'lots' is no quantity of memory"),
+    ("db.config.logfile-max-size=1mb", "'logfile-max-size' is set by the chart itself"),
     ("db.shutdownTimeoutSeconds=55", "terminationGracePeriodSeconds must be at least"),
 ])
 def test_a_wrong_value_is_refused_with_its_name(helm, setting, message):
@@ -134,6 +136,7 @@ def test_notes_name_the_objects():
     notes = result.stdout[result.stdout.index("NOTES:"):]
     assert "app in (f5-dssm-db, f5-dssm-sentinel)" in notes
     assert 'SESSIONDB_EXTERNAL_SERVICE: "f5-dssm-sentinel.cnf-gateway"' in notes
+    assert "helm test f5-dssm -n cnf-gateway --logs" in notes
 
 
 def test_the_dashboard_and_the_rules_use_metrics_that_exist():

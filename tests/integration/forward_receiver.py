@@ -37,9 +37,10 @@ def digest(*parts):
 
 
 class Receiver:
-    """Listens on loopback. `kind` is whose HELO it sends: fluentd (nonce as bin) or fluent-bit (nonce as str)."""
+    """Listens on loopback, or on `host`. `kind` is whose HELO it sends: fluentd (nonce as bin) or fluent-bit (nonce as str)."""
 
-    def __init__(self, port, kind="fluentd", shared_key=None, users=None, tls=None, keepalive=True):
+    def __init__(self, port, kind="fluentd", shared_key=None, users=None, tls=None, keepalive=True, host="127.0.0.1"):
+        self.host = host
         self.port, self.kind, self.shared_key, self.users, self.tls = port, kind, shared_key, users, tls
         self.keepalive = keepalive
         self.acks = True  # whether chunks are acknowledged
@@ -54,7 +55,7 @@ class Receiver:
         self.listener = None
 
     def start(self):
-        self.listener = socket.create_server(("127.0.0.1", self.port), backlog=64)
+        self.listener = socket.create_server((self.host, self.port), backlog=64)
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
         return self
 

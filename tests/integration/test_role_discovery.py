@@ -22,6 +22,7 @@ class Node:
         self.metrics_port = free_port()
         self.folder = os.path.join(cluster.folder, self.name)
         self.process, self.starts = None, 0
+        self.unreachable = []  # nodes whose address it gets wrong
 
     def write_settings(self):
         """Read-only, like a ConfigMap's; what is the pod's own comes by the command line."""
@@ -36,7 +37,7 @@ class Node:
                       f"sentinel monitor {PRIMARY} 127.0.0.1 {cluster.dbs[0].port} 2",
                       f"sentinel down-after-milliseconds {PRIMARY} 1000", f"sentinel failover-timeout {PRIMARY} 5000"]
             lines += [f"discovery-sentinel 127.0.0.1 {node.port}" for node in cluster.sentinels]
-        lines += [f"discovery-db 127.0.0.1 {node.port}" for node in cluster.dbs]
+        lines += [f"discovery-db 127.0.0.1 {free_port() if node in self.unreachable else node.port}" for node in cluster.dbs]
         path = os.path.join(cluster.folder, f"{self.name}.conf")
         with open(path, "w") as file:
             file.write("\n".join(lines) + "\n")
@@ -229,6 +230,33 @@ def test_a_first_start_goes_on_without_a_db_that_never_comes(tmp_path):
         cluster.start([*cluster.dbs[:2], *cluster.sentinels])
         eventually(lambda: cluster.dbs[0].info().get("role") == "master", "the first db is the primary")
         eventually(lambda: cluster.dbs[1].info().get("master_link_status") == "up", "the second follows it")
+    finally:
+        cluster.kill()
+
+
+def test_two_dbs_that_see_only_the_third_do_not_both_become_the_primary(tmp_path):
+    cluster = Cluster(tmp_path, wait=2)
+    try:
+        cluster.start()
+        primary = cluster.wait_until_settled()
+        cluster.write(primary)
+        cluster.kill()
+        for sentinel in cluster.sentinels:
+            sentinel.lose_volume()
+        other = next(node for node in cluster.dbs if node is not primary)
+        primary.unreachable, other.unreachable = [other], [primary]
+        cluster.start()
+        both = []
+
+        def settled():
+            if sum(node.info().get("role") == "master" for node in cluster.dbs) > 1:
+                both.append(cluster.state())
+            return both or cluster.settled_primary()
+
+        found = eventually(settled, lambda: f"one primary; {cluster.state()}", 30)
+        assert not both
+        assert found is primary, "the third db supports the best of those that it sees"
+        cluster.wait_until_all_have()
     finally:
         cluster.kill()
 

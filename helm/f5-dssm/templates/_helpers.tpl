@@ -126,6 +126,18 @@ affinity:
     fieldRef: {fieldPath: spec.nodeName}
 {{- end -}}
 
+{{/* Bytes of a quantity of memory such as 256Mi. */}}
+{{- define "f5-dssm.bytes" -}}
+{{- $text := kindIs "float64" . | ternary (printf "%.0f" (. | float64)) (toString .) -}}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- $number := regexFind "^[0-9]+([.][0-9]+)?" $text -}}
+{{- $unit := trimPrefix $number $text -}}
+{{- if or (not $number) (not (hasKey $units $unit)) -}}
+{{- fail (printf "'%s' is no quantity of memory such as 256Mi" $text) -}}
+{{- end -}}
+{{- mulf (float64 $number) (get $units $unit) | int64 -}}
+{{- end -}}
+
 {{/* tls-* directives, the same for db and sentinel. */}}
 {{- define "f5-dssm.tlsDirectives" -}}
 tls-cert-file /etc/dssm/certs/{{ .Values.tls.certificateFile }}
@@ -236,7 +248,8 @@ readinessProbe:
 {{- define "f5-dssm.sidecarConfig" -}}
 state-directory: /data
 inputs:
-  - files: [/var/log/dssm/*.log]
+  # A file that is full is followed to its end under its next name.
+  - files: [/var/log/dssm/*.log, /var/log/dssm/*.log.*]
     tag: {{ .tag }}
     labels:
       release: {{ .root.Release.Name }}

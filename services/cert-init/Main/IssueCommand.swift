@@ -3,6 +3,7 @@ import CertificateIssuing
 import Glibc
 import TLS
 import Telemetry
+import YAML
 
 struct IssueCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -41,6 +41,7 @@ do throws(ConfigurationError) {
 let sink = LogSink(
     service: "dssm-db", role: settings.replicaOf == nil ? .primary : .replica, level: settings.logLevel,
     format: settings.logFormat)
+sink.fileLimits = settings.logFileLimits
 if !settings.logFile.isEmpty, !sink.open(file: settings.logFile) {
     StandardError.print("dssm-db: cannot open the log file '\(settings.logFile)'")
     exit(1)

@@ -4,8 +4,8 @@ import CLinux
 import DatabaseEngine
 import DatabaseReplication
 import RESP
+import RESPClient
 import Reactor
-import RoleDiscovery
 import TLS
 import Telemetry
 
@@ -335,7 +335,7 @@ extension Server: ReactorHandler {
             return primaryLinkClosed(connection, reason)
         }
         if connection.tag == ConnectionTag.survey {
-            roleDiscovery?.survey.closed(connection)
+            roleDiscovery?.survey.closed(connection, reason)
             return
         }
         if case .tls(let text) = reason {

@@ -1,3 +1,4 @@
+import RESPClient
 // A sentinel without memory: who is primary is asked of the other sentinels and of the dbs before anything is monitored.
 //
 // Monitoring what the settings name would be a guess. The guess may be an old primary that has lost its data or is a replica by
@@ -62,8 +63,8 @@ extension SentinelServer {
         ) { [unowned self, unowned search] replies in
             guard primarySearch === search, !isShuttingDown else { return }
             let situation = SentinelSituation(
-                peers: replies.prefix(peers.count).map { SentinelAnswer($0) }, databases: databases,
-                answers: replies.dropFirst(peers.count).map { DatabaseAnswer($0) },
+                peers: replies.prefix(peers.count).map { SentinelAnswer($0.last) }, databases: databases,
+                answers: replies.dropFirst(peers.count).map { DatabaseAnswer($0.last) },
                 hasWaited: reactor.monotonicNow - search.startedAt >= Int64(settings.discoveryWaitSeconds) * 1000)
             obey(situation.decide(), search)
         }

@@ -8,8 +8,8 @@ import ByteStorage
 import CLinux
 import Logging
 import RESP
+import RESPClient
 import Reactor
-import RoleDiscovery
 import SentinelCore
 import ServerConfiguration
 import TLS
@@ -253,7 +253,7 @@ extension SentinelServer: ReactorHandler {
         case ConnectionTag.http: healthConnections[connection.id] = nil
         case ConnectionTag.peer: peerClosed(connection, reason)
         case ConnectionTag.upstream: upstreamClosed(connection, reason)
-        case ConnectionTag.survey: primarySearch?.survey.closed(connection)
+        case ConnectionTag.survey: primarySearch?.survey.closed(connection, reason)
         default:
             if case .tls(let text) = reason {
                 statistics.tlsFailures += 1

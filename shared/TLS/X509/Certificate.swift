@@ -36,7 +36,9 @@ public final class Certificate: @unchecked Sendable {
     }
 
     /// SHA-256 of the certificate's DER form, in lower-case hexadecimal; equal for equal certificates only.
-    public var fingerprint: String {
+    public var fingerprint: String { Self.fingerprint(x509) }
+
+    static func fingerprint(_ x509: OpaquePointer) -> String {
         var digest = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
         var count: UInt32 = 0
         guard X509_digest(x509, EVP_sha256(), &digest, &count) == 1 else {

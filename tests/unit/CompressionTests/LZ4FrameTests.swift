@@ -1,6 +1,7 @@
 import ByteStorage
 import Compression
 import Glibc
+import TestSupport
 import Testing
 
 @Suite struct LZ4FrameTests {

@@ -1,5 +1,6 @@
 import ByteStorage
 import Compression
+import TestSupport
 import Testing
 
 @Suite struct LZFTests {

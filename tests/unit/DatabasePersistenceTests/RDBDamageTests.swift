@@ -1,5 +1,6 @@
 import ByteStorage
 import DatabasePersistence
+import TestSupport
 import Testing
 
 @Suite struct RDBDamageTests {

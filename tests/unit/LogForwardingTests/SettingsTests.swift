@@ -1,5 +1,6 @@
 import ByteStorage
 import Testing
+import YAML
 
 @testable import LogForwarding
 

@@ -119,4 +119,20 @@ struct MaintenanceScheduleTests {
     func noBlackout(text: String) {
         #expect(throws: CronExpression.Problem.self) { try Blackout(text) }
     }
+
+    @Test("A window that opens every minute stays open without end, but not over a long blackout")
+    func everyMinute() throws {
+        let schedule = MaintenanceSchedule(
+            windows: [
+                MaintenanceWindow(
+                    name: "always", opens: try CronExpression("* * * * *"), timeZone: .gmt, duration: .seconds(86400))
+            ],
+            blackouts: [try Blackout("2026-12-24/2027-01-02")])
+        let before = try Date("2026-12-23T23:59:30Z", strategy: .iso8601)
+        let midnight = try Date("2026-12-24T00:00:00Z", strategy: .iso8601)
+        let reopening = try Date("2027-01-03T00:00:00Z", strategy: .iso8601)
+        #expect(schedule.state(at: before) == .open(name: "always", until: midnight))
+        #expect(schedule.state(at: midnight) == .closed(next: reopening))
+        #expect(schedule.state(at: reopening.addingTimeInterval(10)) == .open(name: "always", until: reopening + 86400))
+    }
 }

@@ -1,4 +1,5 @@
 import RESP
+import RESPClient
 import RoleDiscovery
 import Testing
 
@@ -38,6 +39,18 @@ struct AnswerTests {
             DatabaseAnswer(bulk("role:master\r\ndssm_role:primary\r\n")) == DatabaseAnswer(.primary, hasData: false))
     }
 
+    @Test("INFO tells whom an undecided db supports, and whom a replica follows")
+    func votes() {
+        let undecided = "role:slave\r\nmaster_host:undecided\r\nmaster_port:0\r\ndssm_role:undecided\r\n"
+        #expect(DatabaseAnswer(bulk(undecided))?.vote == nil)
+        #expect(
+            DatabaseAnswer(bulk(undecided + "dssm_role_vote:db-1.svc:6379\r\n"))?.vote == PeerAddress("db-1.svc", 6379))
+        #expect(DatabaseAnswer(bulk(undecided + "dssm_role_vote:6379\r\n"))?.vote == nil)
+        let replica = "role:slave\r\nmaster_host:fd00::1\r\nmaster_port:6379\r\ndssm_role:replica\r\n"
+        #expect(DatabaseAnswer(bulk(replica))?.vote == PeerAddress("fd00::1", 6379))
+        #expect(DatabaseAnswer(bulk("role:master\r\ndssm_role:primary\r\n"))?.vote == nil)
+    }
+
     @Test("INFO of stock Redis tells its role and whether it loads")
     func stock() {
         #expect(DatabaseAnswer(bulk("role:master\r\nloading:0\r\n"))?.role == .primary)
@@ -63,6 +76,10 @@ struct AnswerTests {
     func addresses() {
         #expect(PeerAddress("DB-0.svc.", 1) == PeerAddress("db-0.svc", 1))
         #expect(PeerAddress("db-0", 1) != PeerAddress("db-0", 2))
+        for address in [PeerAddress("db-0.svc", 1), PeerAddress("fd00::1", 65535)] {
+            #expect(PeerAddress(address.description) == address)
+        }
+        for text in ["", ":1", "db-0", "db-0:", "db-0:0", "db-0:65536", "db-0:x"] { #expect(PeerAddress(text) == nil) }
     }
 }
 

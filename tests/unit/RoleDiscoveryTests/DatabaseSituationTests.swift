@@ -1,3 +1,4 @@
+import RESPClient
 import RoleDiscovery
 import Testing
 
@@ -9,13 +10,21 @@ private func names(_ index: Int, _ epoch: UInt64 = 1) -> SentinelAnswer { .names
 
 private let forgetful = [SentinelAnswer](repeating: .namesNone, count: 3)
 
-/// The situation of db `index`, whose own state stands at its place in `states`.
+/// The situation of db `index`, whose own state stands at its place in `states`. All see the same, and vote accordingly.
 private func situation(
     _ index: Int, _ states: [DatabaseAnswer?], _ sentinels: [SentinelAnswer] = forgetful, waited: Bool = false
 ) -> DatabaseSituation {
-    DatabaseSituation(
-        own: databases[index], ownState: states[index] ?? empty, sentinels: sentinels, databases: databases,
-        answers: states, hasWaited: waited)
+    func withoutVotes(_ index: Int) -> DatabaseSituation {
+        DatabaseSituation(
+            own: databases[index], ownState: states[index] ?? empty, sentinels: sentinels, databases: databases,
+            answers: states, hasWaited: waited)
+    }
+    var result = withoutVotes(index)
+    result.ownVote = result.choice
+    for other in states.indices where other != index && states[other]?.role == .undecided {
+        result.answers[other]?.vote = withoutVotes(other).choice
+    }
+    return result
 }
 
 private func became(_ decision: DatabaseSituation.Decision) -> String {
@@ -117,6 +126,26 @@ struct DatabaseSituationTests {
         #expect((0..<3).map { outcome($0, [full, empty, full], waited: true) } == ["waits", "waits", "waits"])
         guard case .wait(let reason) = situation(0, [full, empty, full]).decide() else { return }
         #expect(reason.contains("REPLICAOF NO ONE") && reason.contains("db-0:6379, db-2:6379"))
+    }
+
+    @Test("By memory nobody becomes the primary without the votes of a majority, and the reason says who supports whom")
+    func votes() {
+        func decide(_ own: PeerAddress?, _ second: DatabaseAnswer?, _ third: DatabaseAnswer?) -> String {
+            let situation = DatabaseSituation(
+                own: databases[0], ownState: empty, sentinels: forgetful, databases: databases,
+                answers: [nil, second, third], hasWaited: true, ownVote: own)
+            if case .wait(let reason) = situation.decide() { return reason }
+            return became(situation.decide())
+        }
+        func voting(_ index: Int?, _ role: DatabaseAnswer.Role = .undecided) -> DatabaseAnswer {
+            DatabaseAnswer(role, hasData: false, vote: index.map { databases[$0] })
+        }
+        #expect(decide(databases[0], voting(0), nil) == "primary")
+        #expect(decide(databases[0], voting(0, .replica), nil) == "primary", "it follows this one")
+        #expect(decide(nil, voting(0), voting(0)) == "primary")
+        #expect(decide(databases[0], voting(nil), voting(nil)).contains("1 of 3 dbs support it, a majority is needed"))
+        #expect(decide(databases[0], voting(1), nil).contains("db-1:6379 supports db-1:6379"))
+        #expect(decide(databases[0], nil, voting(1, .replica)).contains("db-2:6379 follows db-1:6379"))
     }
 
     @Test("Whatever is known, two dbs that see the same never both become the primary")

@@ -16,7 +16,7 @@ import Testing
     }
 
     deinit {
-        for name in ["a.log", "a.log.1", "b.log"] { unlink("\(folder)/\(name)") }
+        for name in ["a.log", "a.log.1", "a.log.2", "b.log"] { unlink("\(folder)/\(name)") }
         rmdir(folder)
     }
 
@@ -108,6 +108,38 @@ import Testing
         #expect(sink.open(file: ""))
         sink.log(.notice, event: "five", "")
         #expect(read("a.log").count == 2)
+    }
+
+    @Test("A file that reaches its size is renamed, and so many are kept")
+    func rotation() {
+        let sink = sink(.text)
+        sink.fileLimits = LogFileLimits(maximumBytes: 1000, keptFiles: 2)
+        for number in 0..<100 { sink.log(.notice, event: "line", "number-\(number)") }
+        let files = ["a.log.2", "a.log.1", "a.log"].map { read($0) }
+        #expect(files.allSatisfy { !$0.isEmpty && $0.reduce(0) { $0 + $1.utf8.count + 1 } <= 1000 })
+        #expect(access("\(folder)/a.log.3", F_OK) != 0)
+        // What is kept ends with the last line and lacks none in between.
+        let numbers = files.flatMap { $0 }.map { line in (0..<100).first { line.contains("number-\($0) ") } }
+        #expect(numbers.last == 99 && numbers == Array((99 - numbers.count + 1)...99))
+        #expect(sink.failedWrites == 0)
+        // A file that is there already counts from its size on.
+        let second = self.sink(.text)
+        second.fileLimits = LogFileLimits(maximumBytes: 10, keptFiles: 2)
+        second.log(.notice, event: "line", "longer than the limit by itself")
+        #expect(read("a.log").count == 1 && read("a.log.1") == files[2])
+    }
+
+    @Test("A file that cannot be rotated goes on, and the failure is counted")
+    func failedRotation() {
+        #expect(mkdir("\(folder)/a.log.1", 0o755) == 0)
+        defer { rmdir("\(folder)/a.log.1") }
+        let sink = sink(.text)
+        sink.fileLimits = LogFileLimits(maximumBytes: 1000)
+        for number in 0..<100 { sink.log(.notice, event: "line", "number \(number)") }
+        let lines = read("a.log")
+        #expect(lines.count == 100)
+        let bytes = lines.reduce(0) { $0 + $1.utf8.count + 1 }
+        #expect(sink.failedWrites > 0 && sink.failedWrites <= bytes / 1000)
     }
 
     @Test("A full pipe never blocks: lines wait, then are dropped and counted, and nothing is torn")

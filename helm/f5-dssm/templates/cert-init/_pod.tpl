@@ -107,6 +107,9 @@ data:
     profile: {{ .profile }}
     keyAlgorithm: {{ .keyAlgorithm }}
     days: {{ .days }}
+    {{- if int .authorityDays }}
+    authorityDays: {{ int .authorityDays }}
+    {{- end }}
     {{- with .renewBefore }}
     renewBefore: {{ . }}
     {{- end }}

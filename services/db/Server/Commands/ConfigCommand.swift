@@ -133,6 +133,7 @@ extension Server {
         let old = settings
         settings = changed
         log.sink.level = changed.logLevel
+        log.sink.fileLimits = changed.logFileLimits
         applySettings()
         persistenceSettingsChanged(from: old)
         settingsChanged(from: old)

@@ -2,10 +2,11 @@
 //
 // From the start until the decision this server is a replica of nobody: it refuses writes and full syncs, and is not ready. The
 // questions go out again and again; an order of a sentinel (REPLICAOF) ends it too. `DatabaseSituation` decides; here are only
-// the questions and what follows from the answer. What the decision needs of earlier lives lies in `.dssm-role`.
+// the questions and what follows from the answer. What the decision needs of earlier lives lies in `.dssm-role` and `.dssm-vote`.
 import DatabaseEngine
 import DatabaseReplication
 import RESP
+import RESPClient
 import Reactor
 import RoleDiscovery
 import Telemetry
@@ -21,6 +22,10 @@ final class RoleSearch {
     var holder: PeerAddress?
     var loggedAt: Int64 = .min / 2
     var timer: TimerID?
+    /// Nil until the first question.
+    var election: RoleElection?
+    /// Rounds in succession in which only the others' votes were missing.
+    var roundsShortOfVotes = 0
 
     init(survey: PeerSurvey, own: PeerAddress) {
         self.survey = survey
@@ -30,10 +35,21 @@ final class RoleSearch {
 
 extension Server {
     private static let discoveryPauseMilliseconds: Int64 = 200
+    /// Between the first rounds in which only votes are missing: they come as soon as the others have asked too.
+    private static let discoveryVotePauseMilliseconds: Int64 = 50
+    private static let discoveryQuickRounds = 20
     private static let discoveryTimeoutMilliseconds: Int64 = 1000
     private static let discoveryLogMilliseconds: Int64 = 10_000
 
     var discoversRole: Bool { !settings.discoverySentinels.isEmpty || !settings.discoveryDatabases.isEmpty }
+
+    private var ownAddress: PeerAddress {
+        let port =
+            settings.replicaAnnouncePort > 0
+            ? settings.replicaAnnouncePort
+            : settings.tlsReplication && settings.tlsPort > 0 ? settings.tlsPort : settings.port
+        return PeerAddress(settings.replicaAnnounceHost, port)
+    }
 
     /// Before the first connection is accepted: whoever asks must not take this server for a primary.
     func prepareRoleDiscovery() throws(StartError) {
@@ -41,11 +57,7 @@ extension Server {
         guard !settings.discoverySentinels.isEmpty, !settings.discoveryDatabases.isEmpty else {
             throw StartError("sentinel-discovery and discovery-db go together: whom to ask, and who may be primary")
         }
-        let port =
-            settings.replicaAnnouncePort > 0
-            ? settings.replicaAnnouncePort
-            : settings.tlsReplication && settings.tlsPort > 0 ? settings.tlsPort : settings.port
-        let own = PeerAddress(settings.replicaAnnounceHost, port)
+        let own = ownAddress
         guard settings.discoveryDatabases.contains(own) else {
             throw StartError(
                 "discovery-db lists no \(own): this server's own address, from replica-announce-ip and -port, must be there"
@@ -65,7 +77,11 @@ extension Server {
         guard let discovery = roleDiscovery else { return }
         restartQuorum()
         roleRecord.load(settings.directory)
+        let now = Reactor.monotonicMilliseconds()
         discovery.startedAt = reactor.monotonicNow
+        discovery.election = RoleElection(
+            recent: roleRecord.loadVote(settings.directory),
+            waitMilliseconds: Int64(settings.discoveryWaitSeconds) * 1000, now: now)
         discovery.reason = "the sentinels are being asked"
         log.notice(
             "role-discovery",
@@ -108,6 +124,7 @@ extension Server {
                     databases[$0], DatabaseAnswer.question, user: settings.primaryUser,
                     password: settings.primaryPassword)
             }
+        let begunAt = Reactor.monotonicMilliseconds()
         discovery.survey.ask(
             questions, tls: settings.tlsReplication ? tlsClientContext : nil,
             timeoutMilliseconds: Server.discoveryTimeoutMilliseconds
@@ -115,18 +132,34 @@ extension Server {
             guard roleDiscovery === discovery, !isShuttingDown else { return }
             var answers = [DatabaseAnswer?](repeating: nil, count: databases.count)
             for (offset, index) in others.enumerated() {
-                answers[index] = DatabaseAnswer(replies[sentinels.count + offset])
+                answers[index] = DatabaseAnswer(replies[sentinels.count + offset].last)
             }
             let waited = reactor.monotonicNow - (discovery.startedAt ?? reactor.monotonicNow)
             let situation = DatabaseSituation(
                 own: discovery.own, ownState: ownAnswer,
-                sentinels: replies.prefix(sentinels.count).map { SentinelAnswer($0) },
+                sentinels: replies.prefix(sentinels.count).map { SentinelAnswer($0.last) },
                 databases: databases, answers: answers, hasWaited: waited >= Int64(settings.discoveryWaitSeconds) * 1000
             )
             discovery.holder =
                 hasData ? nil : zip(databases, answers).first { $1?.hasData == true && $0 != discovery.own }?.0
-            obey(situation.decide(), discovery)
+            obey(conclude(situation, begunAt, discovery), discovery)
         }
+    }
+
+    /// A vote is on disk before anybody is told of it.
+    private func conclude(
+        _ situation: DatabaseSituation, _ begunAt: Int64, _ discovery: RoleSearch
+    ) -> DatabaseSituation.Decision {
+        guard var election = discovery.election else { return .wait("the data is loaded first") }
+        let before = election.vote
+        var decision = election.conclude(situation, begunAt: begunAt, now: Reactor.monotonicMilliseconds())
+        if let vote = election.vote, vote != before, let problem = roleRecord.writeVote(vote, settings.directory) {
+            election.withdraw(now: Reactor.monotonicMilliseconds())
+            decision = .wait("this server cannot write down whom it supports: \(problem)")
+        }
+        discovery.election = election
+        discovery.roundsShortOfVotes = election.isShortOfVotes ? discovery.roundsShortOfVotes + 1 : 0
+        return decision
     }
 
     private func obey(_ decision: DatabaseSituation.Decision, _ discovery: RoleSearch) {
@@ -144,7 +177,9 @@ extension Server {
                 log.notice("role-undecided", "The role is not decided: \(reason)")
             }
             discovery.reason = reason
-            discovery.timer = reactor.schedule(after: Server.discoveryPauseMilliseconds) {
+            let isQuick = (1...Server.discoveryQuickRounds).contains(discovery.roundsShortOfVotes)
+            let pause = isQuick ? Server.discoveryVotePauseMilliseconds : Server.discoveryPauseMilliseconds
+            discovery.timer = reactor.schedule(after: pause) {
                 [unowned self, unowned discovery] in
                 discovery.timer = nil
                 askForRole(discovery)
@@ -165,7 +200,10 @@ extension Server {
     func roleDiscoveryInformation() -> [(String, String)] {
         guard discoversRole else { return [] }
         let answer = ownAnswer
-        return [("dssm_role", "\(answer.role)")] + (answer.record.map { [("dssm_role_record", $0.text)] } ?? [])
+        var fields = [("dssm_role", "\(answer.role)")]
+        if let record = answer.record { fields.append(("dssm_role_record", record.text)) }
+        if let vote = roleDiscovery?.election?.vote { fields.append(("dssm_role_vote", vote.description)) }
+        return fields
     }
 
     // MARK: What is remembered
@@ -182,6 +220,11 @@ extension Server {
             record = .primary(since: reactor.now)
         }
         keep(record)
+        // The next life must not support another one while this one's answers are still on their way.
+        let supported = primary.map { PeerAddress($0.host, $0.port) } ?? ownAddress
+        if supported != roleRecord.vote, let problem = roleRecord.writeVote(supported, settings.directory) {
+            log.warning("role-record", "Whom this server follows cannot be remembered: \(problem)")
+        }
     }
 
     /// Once a second: how far a replica has followed, should it have to be chosen without sentinels.

@@ -1,4 +1,5 @@
 import DatabaseEngine
+import RESPClient
 import RoleDiscovery
 import ServerConfiguration
 import TLS

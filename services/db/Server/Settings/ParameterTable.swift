@@ -5,8 +5,8 @@ import Telemetry
 
 /// Every directive that the db knows.
 ///
-/// - Spec: redis.conf 7.2 for names and defaults; `write-quorum`, `snapshot-compression`, `tls-extra-port`, `sentinel-discovery`, `discovery-*`, `log-format`, `metrics-port` and
-///   `metrics-bind` are our own.
+/// - Spec: redis.conf 7.2 for names and defaults; `write-quorum`, `snapshot-compression`, `tls-extra-port`, `sentinel-discovery`, `discovery-*`, `log-format`, `logfile-max-size`,
+///   `logfile-keep`, `metrics-port` and `metrics-bind` are our own.
 enum ParameterTable {
     static let all: [Parameter] = network + general + memory + persistence + replication + inertParameters
 
@@ -83,6 +83,8 @@ enum ParameterTable {
         .integer("databases", \.databases, in: 1...4096, immutable: true),
         .text("dir", \.directory).protected(),
         .text("logfile", \.logFile, immutable: true),
+        .memory("logfile-max-size", \.logFileLimits.maximumBytes, in: 0...1 << 40),
+        .integer("logfile-keep", \.logFileLimits.keptFiles, in: 1...Int64(LogFileLimits.mostKeptFiles)),
         .make("loglevel") {
             $0.logLevel.name
         } set: { (settings, values) throws(ConfigurationValueError) in

@@ -1,6 +1,6 @@
 import DatabaseEngine
+import RESPClient
 import Reactor
-import RoleDiscovery
 import TLS
 import Telemetry
 
@@ -49,6 +49,8 @@ public struct ServerSettings: Sendable {
     public var databases = 16
     public var directory = "."
     public var logFile = ""
+    /// `logfile-max-size` and `logfile-keep`.
+    public var logFileLimits = LogFileLimits()
     public var logLevel = LogLevel.notice
     public var logFormat = LogFormat.text
     public var password = ""

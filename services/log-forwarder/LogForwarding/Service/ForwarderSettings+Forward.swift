@@ -1,6 +1,7 @@
 // The part of the settings file that says where records go.
 import CLinux
 import TLS
+import YAML
 
 extension ForwarderSettings {
     private static let credentialKeys: Set<String> = [

@@ -1,4 +1,5 @@
 // The sentinel's memory in a file of its own (`state-file`), so that the settings may be read-only and change between lives.
+import RESPClient
 import RoleDiscovery
 import SentinelCore
 import ServerConfiguration

@@ -1,4 +1,4 @@
-import RoleDiscovery
+import RESPClient
 import SentinelCore
 import ServerConfiguration
 import TLS
@@ -28,6 +28,8 @@ public struct SentinelSettings: Sendable {
     // General
     public var directory = "."
     public var logFile = ""
+    /// `logfile-max-size` and `logfile-keep`: our own directives.
+    public var logFileLimits = LogFileLimits()
     public var logLevel = LogLevel.notice
     public var logFormat = LogFormat.text
     public var password = ""
@@ -219,6 +221,8 @@ private enum SentinelParameter {
     private static let general: [String: Apply] = [
         "dir": text(\.directory),
         "logfile": text(\.logFile),
+        "logfile-max-size": memory(\.logFileLimits.maximumBytes, atLeast: 0),
+        "logfile-keep": integer(\.logFileLimits.keptFiles, 1...Int64(LogFileLimits.mostKeptFiles)),
         "pidfile": text(\.pidFile),
         "requirepass": text(\.password),
         "shutdown-timeout": integer(\.shutdownTimeoutSeconds, 0...86_400),

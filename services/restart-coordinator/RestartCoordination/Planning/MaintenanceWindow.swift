@@ -7,12 +7,15 @@ import Foundation
 public struct MaintenanceWindow: Sendable, Equatable {
     public let name: String
     public let opens: CronExpression
+    /// The text of `opens`, for people.
+    public let cron: String
     public let timeZone: TimeZone
     public let duration: Duration
 
-    public init(name: String, opens: CronExpression, timeZone: TimeZone, duration: Duration) {
+    public init(name: String, opens: CronExpression, cron: String = "", timeZone: TimeZone, duration: Duration) {
         self.name = name
         self.opens = opens
+        self.cron = cron
         self.timeZone = timeZone
         self.duration = duration
     }
@@ -21,14 +24,20 @@ public struct MaintenanceWindow: Sendable, Equatable {
 
     /// The opening that contains `date` and is not blacked out, as the time when it ends.
     func end(at date: Date, _ blackouts: [Blackout]) -> Date? {
-        // The openings that could still last: those from one duration before.
-        var opening = opens.next(after: date.addingTimeInterval(-seconds), in: timeZone)
-        var last: Date?
-        while let start = opening, start <= date {
-            if !isBlackedOut(start, blackouts) { last = max(last ?? start, start) }
-            opening = opens.next(after: start, in: timeZone)
+        guard !isBlackedOut(date, blackouts) else { return nil }
+        // The latest opening that could still last: what opened later ends later.
+        var upTo = date
+        var found: Date?
+        let earliest = date.addingTimeInterval(-seconds)
+        while found == nil, let opening = opens.last(upTo: upTo, notBefore: earliest, in: timeZone) {
+            if isBlackedOut(opening, blackouts) {
+                upTo = day(of: opening).start.addingTimeInterval(-1)
+            } else {
+                found = opening
+            }
         }
-        guard let last, !isBlackedOut(date, blackouts) else { return nil }
+        // The moment of its end is outside.
+        guard let last = found, last > earliest else { return nil }
         var end = last.addingTimeInterval(seconds)
         // A blackout that begins meanwhile ends the window.
         for blackout in blackouts {
@@ -40,12 +49,18 @@ public struct MaintenanceWindow: Sendable, Equatable {
     /// The next opening after `date` that is not blacked out.
     func next(after date: Date, _ blackouts: [Blackout]) -> Date? {
         var date = date
-        for _ in 0..<1000 {
-            guard let opening = opens.next(after: date, in: timeZone) else { return nil }
-            if !isBlackedOut(opening, blackouts) { return opening }
-            date = opening
+        while let opening = opens.next(after: date, in: timeZone) {
+            guard isBlackedOut(opening, blackouts) else { return opening }
+            // The first second of the next day fits too.
+            date = day(of: opening).end.addingTimeInterval(-1)
         }
         return nil
+    }
+
+    private func day(of date: Date) -> DateInterval {
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = timeZone
+        return calendar.dateInterval(of: .day, for: date) ?? DateInterval(start: date, duration: 86400)
     }
 
     private func isBlackedOut(_ date: Date, _ blackouts: [Blackout]) -> Bool {

@@ -6,21 +6,44 @@ import TLS
 
 /// A round of questions. The owner passes on the events of connections with `tag`.
 public final class PeerSurvey {
-    public struct Question {
-        let address: PeerAddress
-        let commands: [[String]]
+    public struct Question: Sendable {
+        public var address: PeerAddress
+        /// The name in the peer's certificate where it is not the address's host.
+        public var serverName: String?
+        /// As they are sent, AUTH included.
+        public let commands: [[String]]
+        /// Whether the first command only authenticates.
+        let isAuthenticated: Bool
 
         /// - Parameter password: sent first if it is not empty.
-        public init(_ address: PeerAddress, _ command: [String], user: String = "", password: String = "") {
+        public init(_ address: PeerAddress, _ commands: [String]..., user: String = "", password: String = "") {
             self.address = address
             let auth = user.isEmpty ? ["AUTH", password] : ["AUTH", user, password]
-            commands = (password.isEmpty ? [] : [auth]) + [command]
+            isAuthenticated = !password.isEmpty
+            self.commands = (isAuthenticated ? [auth] : []) + commands
         }
+    }
+
+    /// What a peer has answered by the deadline.
+    public struct Answer: Sendable, Equatable {
+        /// To the commands, in their order, as many as came.
+        public var replies: [ReplyValue] = []
+        /// What the peer has shown in the TLS handshake.
+        public var certificate: CertificateSummary?
+        /// Of that certificate: SHA-256 in lower-case hexadecimal.
+        public var fingerprint: String?
+        /// Why replies are missing; nil: all are there.
+        public var problem: String? = "no answer in time"
+
+        public init() {}
+
+        /// The reply to the last command; nil: it did not come.
+        public var last: ReplyValue? { problem == nil ? replies.last : nil }
     }
 
     private struct Link {
         let index: Int
-        let commands: [[String]]
+        let question: Question
         var parser = ReplyParser(maximumBytes: 1 << 20)
         var count = 0
     }
@@ -29,8 +52,8 @@ public final class PeerSurvey {
     private let tag: Int
     private var links: [UInt64: Link] = [:]
     private var connections: [UInt64: Connection] = [:]
-    private var answers: [ReplyValue?] = []
-    private var completion: (([ReplyValue?]) -> Void)?
+    private var answers: [Answer] = []
+    private var completion: (([Answer]) -> Void)?
     private var timer: TimerID?
 
     public init(reactor: Reactor, tag: Int) {
@@ -38,19 +61,19 @@ public final class PeerSurvey {
         self.tag = tag
     }
 
-    /// Calls `completion` once, with the answer to each question's command, nil for those that did not come in time.
+    /// Calls `completion` once, with what each peer answered.
     public func ask(
         _ questions: [Question], tls: TLSContext?, timeoutMilliseconds: Int64,
-        _ completion: @escaping ([ReplyValue?]) -> Void
+        _ completion: @escaping ([Answer]) -> Void
     ) {
         cancel()
-        answers = Array(repeating: nil, count: questions.count)
+        answers = Array(repeating: Answer(), count: questions.count)
         self.completion = completion
         for (index, question) in questions.enumerated() {
             let connection = reactor.connect(
                 host: question.address.host, port: UInt16(clamping: question.address.port), tag: tag, tls: tls,
-                timeoutMilliseconds: timeoutMilliseconds)
-            links[connection.id] = Link(index: index, commands: question.commands)
+                serverName: question.serverName, timeoutMilliseconds: timeoutMilliseconds)
+            links[connection.id] = Link(index: index, question: question)
             connections[connection.id] = connection
         }
         timer = reactor.schedule(after: timeoutMilliseconds) { [unowned self] in
@@ -70,8 +93,12 @@ public final class PeerSurvey {
 
     public func opened(_ connection: Connection) {
         guard let link = links[connection.id] else { return connection.close(.local("no longer wanted")) }
+        if let session = connection.tlsSession {
+            answers[link.index].certificate = session.peerCertificate
+            answers[link.index].fingerprint = session.peerFingerprint
+        }
         let writer = ReplyWriter(connection.output)
-        for command in link.commands {
+        for command in link.question.commands {
             writer.array(command.count)
             for word in command { writer.bulk(word) }
         }
@@ -88,16 +115,18 @@ public final class PeerSurvey {
                 connection.consumeInput(length)
                 link.count += 1
                 links[connection.id] = link
-                guard link.count == link.commands.count else { continue }
-                answers[link.index] = value
+                if link.count > 1 || !link.question.isAuthenticated { answers[link.index].replies.append(value) }
+                guard link.count == link.question.commands.count else { continue }
+                answers[link.index].problem = nil
                 connection.close(.local("answered"))
             }
         }
     }
 
-    public func closed(_ connection: Connection) {
+    public func closed(_ connection: Connection, _ reason: CloseReason) {
         connections[connection.id] = nil
-        guard links.removeValue(forKey: connection.id) != nil else { return }
+        guard let link = links.removeValue(forKey: connection.id) else { return }
+        if answers[link.index].problem != nil { answers[link.index].problem = reason.text }
         if links.isEmpty { finish() }
     }
 

@@ -45,12 +45,15 @@ public struct ObservedWorkload: Sendable, Equatable {
     /// Pods that are still there, those on their way out included.
     public var presentPods: Int
     public var readyPods: Int
+    /// Its pods were started with the certificate that is wanted, or there are none.
+    public var isCurrent: Bool
 
-    public init(id: WorkloadID, wantedReplicas: Int, presentPods: Int, readyPods: Int) {
+    public init(id: WorkloadID, wantedReplicas: Int, presentPods: Int, readyPods: Int, isCurrent: Bool = true) {
         self.id = id
         self.wantedReplicas = wantedReplicas
         self.presentPods = presentPods
         self.readyPods = readyPods
+        self.isCurrent = isCurrent
     }
 }
 
@@ -72,18 +75,21 @@ public struct ClusterObservation: Sendable, Equatable {
     public var dbs: [ObservedPod]
     public var sentinels: [ObservedPod]
     public var workloads: [ObservedWorkload]
-    /// Pods that each of the two sets should have.
+    /// dbs that there should be.
     public var wantedPods: Int
+    public var wantedSentinels: Int
+    /// A majority of the sentinels agree on the primary and reach each other.
     public var hasSentinelQuorum: Bool
 
     public init(
         dbs: [ObservedPod], sentinels: [ObservedPod], workloads: [ObservedWorkload] = [], wantedPods: Int = 3,
-        hasSentinelQuorum: Bool
+        wantedSentinels: Int = 3, hasSentinelQuorum: Bool
     ) {
         self.dbs = dbs
         self.sentinels = sentinels
         self.workloads = workloads
         self.wantedPods = wantedPods
+        self.wantedSentinels = wantedSentinels
         self.hasSentinelQuorum = hasSentinelQuorum
     }
 
@@ -101,10 +107,10 @@ public struct ClusterObservation: Sendable, Equatable {
     }
 
     private var missingPods: String? {
-        for (name, pods) in [("db", dbs), ("sentinel", sentinels)] {
-            let ready = pods.filter(\.isReady).count
-            if ready < wantedPods || pods.count != wantedPods {
-                return "\(ready) of \(wantedPods) \(name) pods are ready"
+        for (name, pods, wanted) in [("db", dbs, wantedPods), ("sentinel", sentinels, wantedSentinels)] {
+            let ready = pods.count(where: \.isReady)
+            if ready < wanted || pods.count != wanted {
+                return "\(ready) of \(wanted) \(name) pods are ready"
             }
         }
         return nil
@@ -150,11 +156,12 @@ public enum RestartPlan {
     public static func next(
         _ cluster: ClusterObservation, _ progress: RestartProgress, _ policy: RestartPolicy, now: Date, windowEnd: Date?
     ) -> RestartStep {
-        let stale = (cluster.dbs + cluster.sentinels).filter { !$0.isCurrent }
         let fits = windowEnd.map { $0.timeIntervalSince(now) >= policy.stepAllowance / .seconds(1) } ?? false
-        if stale.isEmpty || !fits, let step = restore(cluster, progress) { return step }
-        if stale.isEmpty {
+        let isDone = !isDue(cluster, policy)
+        if isDone || !fits, let step = restore(cluster, progress) { return step }
+        if isDone {
             if let obstacle = cluster.obstacle { return .wait(obstacle) }
+            if let returning = returning(cluster, progress) { return .wait(returning) }
             return .finished
         }
         guard fits else {
@@ -163,6 +170,12 @@ public enum RestartPlan {
         if let step = stopWorkloads(cluster, progress, policy) { return step }
         if let obstacle = cluster.obstacle { return .wait(obstacle) }
         return disturb(cluster)
+    }
+
+    /// Whether there is anything to restart.
+    public static func isDue(_ cluster: ClusterObservation, _ policy: RestartPolicy) -> Bool {
+        (cluster.dbs + cluster.sentinels).contains { !$0.isCurrent }
+            || policy.stopsWorkloads && cluster.workloads.contains { !$0.isCurrent }
     }
 
     /// Brings workloads back that a run has scaled down.
@@ -180,16 +193,19 @@ public enum RestartPlan {
         return .remember(done)
     }
 
+    /// What of the workloads is not ready yet again; nil: nothing.
+    private static func returning(_ cluster: ClusterObservation, _ progress: RestartProgress) -> String? {
+        guard let saved = progress.savedReplicas else { return nil }
+        let late = cluster.workloads.sorted { $0.id < $1.id }
+            .first { saved[$0.id.description] != nil && $0.readyPods < $0.wantedReplicas }
+        return late.map { "\($0.readyPods) of \($0.wantedReplicas) pods of \($0.id) are ready" }
+    }
+
     private static func stopWorkloads(
         _ cluster: ClusterObservation, _ progress: RestartProgress, _ policy: RestartPolicy
     ) -> RestartStep? {
         guard policy.stopsWorkloads, !cluster.workloads.isEmpty else { return nil }
-        guard progress.savedReplicas != nil, !progress.isRestored else {
-            var begun = RestartProgress()
-            begun.savedReplicas = Dictionary(
-                cluster.workloads.map { ($0.id.description, $0.wantedReplicas) }, uniquingKeysWith: { $1 })
-            return .remember(begun)
-        }
+        if let progress = remembering(cluster, progress) { return .remember(progress) }
         // A store that is not whole is no reason to stop traffic: wait for it first.
         let workloads = cluster.workloads.sorted { $0.id < $1.id }
         if let running = workloads.first(where: { $0.wantedReplicas > 0 }) {
@@ -200,6 +216,20 @@ public enum RestartPlan {
             return .wait("\(leaving.presentPods) pods of \(leaving.id) are still there")
         }
         return nil
+    }
+
+    /// What has to be remembered before anything is stopped; nil: it is.
+    private static func remembering(_ cluster: ClusterObservation, _ progress: RestartProgress) -> RestartProgress? {
+        var saved = progress.isRestored ? [:] : progress.savedReplicas ?? [:]
+        var isComplete = progress.savedReplicas != nil && !progress.isRestored
+        for workload in cluster.workloads where saved[workload.id.description] == nil {
+            saved[workload.id.description] = workload.wantedReplicas
+            isComplete = false
+        }
+        guard !isComplete else { return nil }
+        var begun = RestartProgress()
+        begun.savedReplicas = saved
+        return begun
     }
 
     /// The next pod, in a cluster that is whole.

@@ -98,6 +98,24 @@ public struct CronExpression: Sendable, Equatable {
         return nil
     }
 
+    /// The last minute that fits, not after `date` and not before `earliest`.
+    public func last(upTo date: Date, notBefore earliest: Date, in timeZone: TimeZone) -> Date? {
+        var calendar = Calendar(identifier: .gregorian)
+        calendar.timeZone = timeZone
+        var day = calendar.startOfDay(for: date)
+        let firstDay = calendar.startOfDay(for: earliest)
+        while day >= firstDay {
+            if fits(calendar.dateComponents([.day, .month, .weekday], from: day)),
+                let found = lastTime(on: day, upTo: date, calendar)
+            {
+                return found >= earliest ? found : nil
+            }
+            guard let yesterday = calendar.date(byAdding: .day, value: -1, to: day) else { return nil }
+            day = calendar.startOfDay(for: yesterday)
+        }
+        return nil
+    }
+
     private func fits(_ components: DateComponents) -> Bool {
         guard let day = components.day, let month = components.month, let weekday = components.weekday,
             months.contains(month)
@@ -108,17 +126,37 @@ public struct CronExpression: Sendable, Equatable {
     }
 
     private func firstTime(on day: Date, after date: Date, _ calendar: Calendar) -> Date? {
-        for hour in hours.sorted() {
-            for minute in minutes.sorted() {
-                guard let time = calendar.date(bySettingHour: hour, minute: minute, second: 0, of: day), time > date
-                else {
-                    continue
-                }
-                // A time that does not exist is moved by the calendar: then it is another one.
-                let components = calendar.dateComponents([.hour, .minute], from: time)
-                if components.hour == hour, components.minute == minute { return time }
+        // Earlier times of the same day need no look: there may be a thousand of them.
+        let passed = calendar.dateComponents([.hour, .minute], from: date)
+        let isSameDay = calendar.isDate(date, inSameDayAs: day)
+        for hour in hours.sorted() where !isSameDay || hour >= passed.hour ?? 0 {
+            let isSameHour = isSameDay && hour == passed.hour
+            for minute in minutes.sorted() where !isSameHour || minute > passed.minute ?? 0 {
+                if let time = time(on: day, hour, minute, calendar), time > date { return time }
             }
         }
         return nil
+    }
+
+    private func lastTime(on day: Date, upTo date: Date, _ calendar: Calendar) -> Date? {
+        let now = calendar.dateComponents([.hour, .minute], from: date)
+        let isSameDay = calendar.isDate(date, inSameDayAs: day)
+        for hour in hours.sorted(by: >) where !isSameDay || hour <= now.hour ?? 23 {
+            let isSameHour = isSameDay && hour == now.hour
+            for minute in minutes.sorted(by: >) where !isSameHour || minute <= now.minute ?? 59 {
+                if let time = time(on: day, hour, minute, calendar), time <= date { return time }
+            }
+        }
+        return nil
+    }
+
+    private func time(on day: Date, _ hour: Int, _ minute: Int, _ calendar: Calendar) -> Date? {
+        var wanted = calendar.dateComponents([.year, .month, .day], from: day)
+        wanted.hour = hour
+        wanted.minute = minute
+        guard let time = calendar.date(from: wanted) else { return nil }
+        // A time that does not exist is moved by the calendar: then it is another one.
+        let components = calendar.dateComponents([.hour, .minute], from: time)
+        return components.hour == hour && components.minute == minute ? time : nil
     }
 }

@@ -1,5 +1,3 @@
-import YAML
-
 /// What is wrong with the settings, and where.
 public struct SettingsError: Error, Equatable, Sendable, CustomStringConvertible {
     public let file: String
@@ -15,14 +13,14 @@ public struct SettingsError: Error, Equatable, Sendable, CustomStringConvertible
     public var description: String { line > 0 ? "\(file):\(line): \(message)" : "\(file): \(message)" }
 }
 
-/// One mapping of the settings file, read key by key: each key is known or refused, each value is of its kind or refused.
-struct SettingsNode {
-    let file: String
-    let name: String
-    let line: Int
+/// One mapping of a settings file, read key by key: each key is known or refused, each value is of its kind or refused.
+public struct SettingsNode {
+    public let file: String
+    public let name: String
+    public let line: Int
     private let pairs: [YAMLNode.Pair]
 
-    init(_ node: YAMLNode?, file: String, name: String, line: Int, keys: Set<String>) throws(SettingsError) {
+    public init(_ node: YAMLNode?, file: String, name: String, line: Int, keys: Set<String>) throws(SettingsError) {
         self.file = file
         self.name = name
         self.line = node?.line ?? line
@@ -42,22 +40,22 @@ struct SettingsNode {
         }
     }
 
-    func node(_ key: String) -> YAMLNode? {
+    public func node(_ key: String) -> YAMLNode? {
         guard let node = pairs.first(where: { $0.key == key })?.value, !node.isNull else { return nil }
         return node
     }
 
-    func lineOf(_ key: String) -> Int { pairs.first { $0.key == key }?.keyLine ?? line }
+    public func lineOf(_ key: String) -> Int { pairs.first { $0.key == key }?.keyLine ?? line }
 
-    func error(_ key: String, _ message: String) -> SettingsError {
+    public func error(_ key: String, _ message: String) -> SettingsError {
         SettingsError(file: file, line: lineOf(key), "\(key): \(message)")
     }
 
-    func child(_ key: String, keys: Set<String>) throws(SettingsError) -> SettingsNode {
+    public func child(_ key: String, keys: Set<String>) throws(SettingsError) -> SettingsNode {
         try SettingsNode(node(key), file: file, name: key, line: lineOf(key), keys: keys)
     }
 
-    func children(_ key: String, keys: Set<String>) throws(SettingsError) -> [SettingsNode] {
+    public func children(_ key: String, keys: Set<String>) throws(SettingsError) -> [SettingsNode] {
         guard let node = node(key) else { return [] }
         guard let items = node.sequence else { throw error(key, "must be a list") }
         var result: [SettingsNode] = []
@@ -67,13 +65,13 @@ struct SettingsNode {
         return result
     }
 
-    func string(_ key: String) throws(SettingsError) -> String? {
+    public func string(_ key: String) throws(SettingsError) -> String? {
         guard let node = node(key) else { return nil }
         guard let text = node.string else { throw error(key, "must be text") }
         return text
     }
 
-    func strings(_ key: String) throws(SettingsError) -> [String] {
+    public func strings(_ key: String) throws(SettingsError) -> [String] {
         guard let node = node(key) else { return [] }
         if let text = node.string { return [text] }
         guard let items = node.sequence else { throw error(key, "must be a list of texts") }
@@ -87,13 +85,13 @@ struct SettingsNode {
         return result
     }
 
-    func bool(_ key: String) throws(SettingsError) -> Bool? {
+    public func bool(_ key: String) throws(SettingsError) -> Bool? {
         guard let node = node(key) else { return nil }
         guard let flag = node.bool else { throw error(key, "must be true or false") }
         return flag
     }
 
-    func integer(_ key: String, _ range: ClosedRange<Int>) throws(SettingsError) -> Int? {
+    public func integer(_ key: String, _ range: ClosedRange<Int>) throws(SettingsError) -> Int? {
         guard let node = node(key) else { return nil }
         guard let number = node.integer, range.contains(number) else {
             throw error(key, "must be a number from \(range.lowerBound) to \(range.upperBound)")
@@ -101,8 +99,18 @@ struct SettingsNode {
         return number
     }
 
+    /// Seconds, of a time such as `90s`, `10m`, `24h` or `30d`, or of a number.
+    public func seconds(_ key: String, _ range: ClosedRange<Int64>) throws(SettingsError) -> Int64? {
+        guard let node = node(key) else { return nil }
+        guard let seconds = node.string.flatMap(TimeSpan.seconds), range.contains(seconds) else {
+            throw error(
+                key, "must be a time such as 90s, 10m or 24h, from \(range.lowerBound) to \(range.upperBound) seconds")
+        }
+        return seconds
+    }
+
     /// Bytes: a number, or one with KiB, MiB or GiB.
-    func bytes(_ key: String, _ range: ClosedRange<Int>) throws(SettingsError) -> Int? {
+    public func bytes(_ key: String, _ range: ClosedRange<Int>) throws(SettingsError) -> Int? {
         guard let node = node(key) else { return nil }
         var text = node.string ?? ""
         var unit = 1
@@ -117,7 +125,8 @@ struct SettingsNode {
         return value
     }
 
-    func choice<Choice: RawRepresentable & CaseIterable>(_ key: String, _ type: Choice.Type) throws(SettingsError)
+    public func choice<Choice: RawRepresentable & CaseIterable>(_ key: String, _ type: Choice.Type)
+        throws(SettingsError)
         -> Choice? where Choice.RawValue == String
     {
         guard let text = try string(key) else { return nil }
@@ -128,7 +137,7 @@ struct SettingsNode {
     }
 
     /// Name and value of a mapping of texts, in its order.
-    func pairs(_ key: String) throws(SettingsError) -> [(name: String, value: String, line: Int)] {
+    public func pairs(_ key: String) throws(SettingsError) -> [(name: String, value: String, line: Int)] {
         guard let node = node(key) else { return [] }
         guard let mapping = node.mapping else { throw error(key, "must be a mapping") }
         var result: [(String, String, Int)] = []

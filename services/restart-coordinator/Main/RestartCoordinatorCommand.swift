@@ -1,0 +1,53 @@
+import ArgumentParser
+import Glibc
+import KubernetesAPI
+import RestartCoordination
+import Telemetry
+
+@main
+struct RestartCoordinatorCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dssm-restart-coordinator",
+        abstract: "Restarts dSSM, and TMM where asked, in order and within maintenance windows.",
+        discussion: """
+            Exit codes: 0 success; 1 failure, one line on standard error; 64 wrong usage; 78 settings that cannot be used, \
+            with file and line.
+            """,
+        version: "dssm-restart-coordinator \(ProductVersion.current)",
+        subcommands: [RunCommand.self, PlanCommand.self],
+        defaultSubcommand: RunCommand.self)
+
+    static let defaultConfig = "/etc/dssm/restart-coordinator.yaml"
+
+    static func fail(_ text: String, _ code: ExitCode = .failure) -> ExitCode {
+        StandardError.print("dssm-restart-coordinator: \(text)")
+        return code
+    }
+
+    static func settings(_ path: String) throws -> CoordinatorSettings {
+        do { return try CoordinatorSettings(file: path) } catch { throw fail("\(error)", ExitCode(EX_CONFIG)) }
+    }
+
+    static func client(_ kubeconfig: String?) throws -> KubernetesClient {
+        do {
+            let access = try ClusterAccess.find(environment: environment, kubeconfig: kubeconfig)
+            return try KubernetesClient(access, userAgent: "dssm-restart-coordinator/\(ProductVersion.current)")
+        } catch { throw fail("\(error)") }
+    }
+
+    private static var environment: [String: String] {
+        var result: [String: String] = [:]
+        for name in ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBECONFIG", "HOME"] {
+            if let value = getenv(name) { result[name] = String(cString: value) }
+        }
+        return result
+    }
+
+    /// In a pod its name.
+    static var hostName: String {
+        if let name = getenv("POD_NAME") { return String(cString: name) }
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return "unknown" }
+        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
