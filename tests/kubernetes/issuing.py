@@ -96,10 +96,11 @@ class Installation:
         return [(one["involvedObject"]["name"], one["type"], one["reason"], one["message"])
                 for one in self.api.list("Event", namespace or self.home) if one["involvedObject"]["kind"] == "Secret"]
 
-    def put(self, name, items, namespace=None):
+    def put(self, name, items, namespace=None, labels=None):
         """A Secret as a person makes it with kubectl: without labels."""
         data = {item: base64.b64encode(content).decode() for item, content in items.items()}
-        self.api.create({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "Opaque", "data": data},
+        self.api.create({"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": data,
+                         "metadata": {"name": name, "labels": labels or {}}},
                         namespace or self.home)
 
 
