@@ -28,7 +28,10 @@ def prerequisites(cluster):
                      "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {
                          "type": "object", "x-kubernetes-preserve-unknown-fields": True}}}]}})
     cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    # A bare pod, that of `helm test`, is refused without its account.
+    cluster.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "f5-dssm-sentinel"}}, "cnf-gateway")
     yield
+    cluster.api.delete("ServiceAccount", "f5-dssm-sentinel", "cnf-gateway")
     for plural in ("servicemonitors", "prometheusrules"):
         cluster.api.delete("CustomResourceDefinition", f"{plural}.monitoring.coreos.com")
 
