@@ -18,18 +18,11 @@ TMM_NAMESPACE, TMM = "cnf-apps", "f5-tmm"
 _numbers = itertools.count(1)
 
 
-def settings(tls=None, tmm=True, lease="5s"):
-    """Settings as the chart takes them; `tls`: certificate, key and CA, when it is not the pod's mounts."""
-    lines = [
-        "windows: [{name: always, cron: '* * * * *', duration: 1d}]", "interval: 1s", "busy-interval: 200ms",
-        f"lease-duration: {lease}", "step-allowance: 60s", "log: {level: notice}"]
-    if tls:
-        certificate, key, authority = tls
-        lines.append(f"tls: {{certificate-file: {certificate}, key-file: {key}, ca-file: {authority}}}")
-        lines.append("http: {port: 0}")
-    if tmm:
-        lines.append(f"tmm: {{restart: true, workloads: [{{namespace: {TMM_NAMESPACE}, name: {TMM}}}]}}")
-    return "\n".join(lines) + "\n"
+def values():
+    """Of the chart: a window that is always open, in which TMM is stopped too."""
+    return "\n".join([
+        "restartCoordinator:", "  windows: [{name: always, cron: '* * * * *', duration: 1d}]", "  interval: 1s",
+        "  stepAllowance: 60s", f"  tmm: {{restart: true, workloads: [{{namespace: {TMM_NAMESPACE}, name: {TMM}}}]}}", ""])
 
 
 def make_tmm(cluster, namespace=TMM_NAMESPACE, name=TMM, replicas=3, image="registry.com/dssm-db:0.1.0"):
@@ -70,12 +63,18 @@ def finished_runs(release):
 class Instance:
     """A coordinator as a process of this machine, by a kubeconfig of the chart's account."""
 
-    def __init__(self, release, kubeconfig, tmm=True, lease="5s"):
+    def __init__(self, release, kubeconfig, lease="5s"):
+        """With the settings of the release's own, but for the paths of the Secrets and the status page."""
         number = next(_numbers)
+        text = release.api.get("ConfigMap", ACCOUNT, release.namespace)["data"]["restart-coordinator.yaml"]
+        certificate, _, _ = release.credentials()
+        for folder in ("/etc/dssm/certs", "/etc/dssm/keys"):
+            text = text.replace(folder, str(certificate.parent))
+        text = text.replace("port: 9121", "port: 0") + f"\nlease-duration: {lease}\nbusy-interval: 200ms\n"
         path = release.folder / f"coordinator-{number}.yaml"
-        path.write_text(settings(release.credentials(), tmm, lease))
+        path.write_text(text)
         self.process = Process(f"coordinator {number}", [
-            binaries.ours("dssm-restart-coordinator"), "--config", path, "--kubeconfig", kubeconfig],
+            binaries.ours("dssm-restart-coordinator"), "run", "--config", path, "--kubeconfig", kubeconfig],
             release.folder / f"coordinator-{number}.log").start()
 
     def log(self):

@@ -9,6 +9,7 @@ from localcluster.processes import wait_until
 
 import coordinating as c
 from release import Release, Writer, example
+from testcluster.client import ApiError
 from testcluster.fault_proxy import FaultProxy
 
 
@@ -18,8 +19,7 @@ def release(cluster):
     release = Release(cluster)
     cluster.api.ensure_namespace(c.TMM_NAMESPACE)
     config = release.folder / "values.yaml"
-    indented = "".join(f"    {line}\n" for line in c.settings().splitlines())
-    config.write_text(f"restartCoordinator:\n  enabled: true\n  config:\n{indented}")
+    config.write_text(c.values())
     try:
         release.install("-f", example("page-registry"), "-f", config, "--set", "certInit.keyAlgorithm=ecdsa-p256",
                         "--set", f"tmm.namespaces={{{c.TMM_NAMESPACE}}}")
@@ -159,7 +159,8 @@ def test_rights_end_where_the_work_ends(release):
                     lambda: own.delete("StatefulSet", "f5-dssm-db", release.namespace),
                     lambda: own.get("Secret", "dssm-keys-secret", c.TMM_NAMESPACE),
                     lambda: own.list("Deployment", "kube-system"),
+                    lambda: own.get("Secret", "dssm-keys-secret", release.namespace),
                     lambda: own.delete("Deployment", c.TMM, c.TMM_NAMESPACE)):
-        with pytest.raises(c.ApiError) as refusal:
+        with pytest.raises(ApiError) as refusal:
             attempt()
         assert refusal.value.status == 403
