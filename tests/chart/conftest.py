@@ -67,7 +67,9 @@ def sets(*pairs):
 #: Everything optional switched on.
 EVERYTHING = sets(
     "db.fluentbit_sidecar.fluentd.host=fluentd.logs.", "sentinel.fluentbit_sidecar.fluentd.host=fluentd.logs.",
-    "tmm.namespaces={cnf-apps,cnf-more}", "restartCoordinator.enabled=true", "networkPolicy.enabled=true",
+    "tmm.namespaces={cnf-apps,cnf-more}", "restartCoordinator.replicas=2", "restartCoordinator.tmm.restart=true",
+    "restartCoordinator.tmm.workloads[0].namespace=cnf-apps", "restartCoordinator.tmm.workloads[0].selector=app=f5-tmm",
+    "restartCoordinator.windows[0].cron=0 2 * * *", "restartCoordinator.windows[0].duration=2h", "networkPolicy.enabled=true",
     "metrics.serviceMonitor.enabled=true", "metrics.prometheusRule.enabled=true", "metrics.dashboard.enabled=true",
     "logForwarder.tls=true", "logForwarder.credentialsSecret=fluentd", "commonLabels.team=dssm",
     "commonAnnotations.note=kept", "sentinel.persistent_storage=enable", "db.writeQuorum=1",

@@ -1,6 +1,7 @@
 """How pods run: security, probes, roles, rights."""
 
 import pytest
+import yaml
 from conftest import EVERYTHING, render, sets
 
 VARIANTS = {"defaults": [], "everything": EVERYTHING}
@@ -190,6 +191,68 @@ def test_network_policies_let_in_the_release_and_its_clients_only():
     assert names == ["cnf-apps", "cnf-more"]
 
 
-def test_the_coordinator_is_off_by_default():
-    assert not render().all("Deployment")
-    assert render(*EVERYTHING).names("Deployment") == ["f5-dssm-restart-coordinator"]
+TMM = sets("restartCoordinator.tmm.workloads[0].namespace=cnf-tmm", "restartCoordinator.tmm.workloads[0].name=f5-tmm",
+       "restartCoordinator.tmm.workloads[1].namespace=cnf-edge", "restartCoordinator.tmm.workloads[1].selector=app=tmm")
+
+
+def test_the_coordinator_restarts_nothing_until_it_is_told_when():
+    rendered = render()
+    settings = coordinator_settings(rendered)
+    assert "windows" not in settings
+    assert settings["tmm"] == {"restart": False, "workloads": []}
+    assert render(*sets("restartCoordinator.enabled=false")).names("Deployment") == []
+
+
+def test_the_coordinator_gets_its_windows_and_workloads():
+    rendered = render(*sets(
+        "restartCoordinator.windows[0].cron=0 2 * * SUN", "restartCoordinator.windows[0].duration=90m",
+        "restartCoordinator.windows[0].timeZone=Europe/Berlin", "restartCoordinator.blackouts[0]=2026-12-24/2027-01-02",
+        "restartCoordinator.tmm.restart=true"), *TMM)
+    settings = coordinator_settings(rendered)
+    assert settings["windows"] == [{"cron": "0 2 * * SUN", "duration": "90m", "time-zone": "Europe/Berlin"}]
+    assert settings["blackouts"] == ["2026-12-24/2027-01-02"]
+    assert settings["tmm"]["restart"] is True
+    assert settings["tmm"]["workloads"] == [
+        {"namespace": "cnf-tmm", "name": "f5-tmm"}, {"namespace": "cnf-edge", "selector": "app=tmm"}]
+
+
+def coordinator_settings(rendered):
+    config = rendered.one("ConfigMap", "f5-dssm-restart-coordinator")
+    return yaml.safe_load(config["data"]["restart-coordinator.yaml"])
+
+
+def rights_of(role):
+    return {(verb, resource, name) for rule in role["rules"] for resource in rule["resources"]
+            for verb in rule["verbs"] for name in rule.get("resourceNames", ["any"])}
+
+
+def test_the_coordinator_may_change_only_what_it_restarts():
+    rendered = render(*sets("restartCoordinator.tmm.restart=true"), *TMM)
+    rights = rights_of(rendered.one("Role", "f5-dssm-restart-coordinator"))
+    assert {right for right in rights if right[1] == "secrets"} == {("get", "secrets", "dssm-certs-secret")}
+    changing = {right for right in rights if right[0] not in ("get", "list", "watch")}
+    assert changing == {
+        ("create", "pods/eviction", "any"), ("patch", "statefulsets", "f5-dssm-db"), ("patch", "statefulsets", "f5-dssm-sentinel"),
+        ("create", "configmaps", "any"), ("update", "configmaps", "f5-dssm-restart-coordinator-state"),
+        ("create", "leases", "any"), ("update", "leases", "f5-dssm-restart-coordinator"),
+        ("create", "events", "any"), ("patch", "events", "any")}
+    workloads = {role["metadata"]["namespace"]: rights_of(role) for role in rendered.all("Role")
+                 if role["metadata"]["name"].endswith("-workloads")}
+    assert workloads == {
+        "cnf-tmm": {("list", "pods", "any"), ("get", "deployments", "f5-tmm"), ("patch", "deployments", "f5-tmm")},
+        "cnf-edge": {("list", "pods", "any"), ("get", "deployments", "any"), ("list", "deployments", "any"),
+                     ("patch", "deployments", "any")}}
+
+
+def test_the_coordinator_may_only_look_at_tmm_unless_it_is_to_restart_it():
+    for role in render(*TMM).all("Role"):
+        if role["metadata"]["name"].endswith("-workloads"):
+            assert {right[0] for right in rights_of(role)} <= {"get", "list"}
+
+
+@pytest.mark.parametrize("name", ["f5-dssm-db", "f5-dssm-sentinel"])
+def test_a_change_of_templates_can_wait_for_a_window(name):
+    assert render().one("StatefulSet", name)["spec"]["updateStrategy"] == {"type": "RollingUpdate"}
+    assert render(*sets("updateStrategy=OnDelete")).one("StatefulSet", name)["spec"]["updateStrategy"] == {"type": "OnDelete"}
+
+

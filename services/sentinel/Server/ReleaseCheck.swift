@@ -6,6 +6,7 @@
 // release that has just been installed is still starting.
 import Glibc
 import RESP
+import RESPClient
 import Reactor
 import RoleDiscovery
 import SentinelCore
@@ -137,7 +138,7 @@ public final class ReleaseCheck {
             return PeerSurvey.Question(
                 address, command, user: primary.authUser ?? "", password: primary.authPassword ?? "")
         }
-        survey.ask(questions, tls: tls, timeoutMilliseconds: Self.questionMilliseconds, then)
+        survey.ask(questions, tls: tls, timeoutMilliseconds: Self.questionMilliseconds) { then($0.map(\.last)) }
     }
 
     /// Tries again, or gives up when the time is over.
@@ -173,7 +174,7 @@ extension ReleaseCheck: ReactorHandler {
 
     public func closed(_ connection: Connection, _ reason: CloseReason) {
         if case .local = reason {} else { endings.append(reason.text) }
-        survey.closed(connection)
+        survey.closed(connection, reason)
     }
 
     public func outputPending(_ connection: Connection) {}
