@@ -50,6 +50,7 @@ test: setup check chart-check venv release unit test-browser integration ## All 
 check: setup ## Format, layer and tool checks, without compiling
 	@$(SWIFT) format lint --strict --parallel --recursive Package.swift services shared tests
 	@python3 tools/check-layers.py
+	@tools/values-reference --check
 	@python3 -m unittest discover --quiet --start-directory tests/tools --pattern 'test_*.py'
 
 .PHONY: format
@@ -105,6 +106,11 @@ $(LOAD_GENERATOR): $(wildcard tests/benchmarks/load/*.[ch]) | setup
 .PHONY: bench-forwarder
 bench-forwarder: release venv ## Measure the log forwarder: records/s on one core, CPU, memory (ARGS=--runs 3)
 	@$(VENV)/bin/python tests/benchmarks/forwarder_bench.py $(ARGS)
+
+.PHONY: bench-containers
+bench-containers: images venv ## Measure start time and idle memory of the chart's containers (ARGS="--runs 5")
+	@tools/chart-tools
+	@IMAGE_REPOSITORY=$(IMAGE_REPOSITORY) IMAGE_TAG=$(IMAGE_TAG) $(VENV)/bin/python tests/benchmarks/containers_bench.py $(ARGS)
 
 .PHONY: fuzz
 fuzz: setup ## Fuzz the RESP parsers (SECONDS=60 for each)

@@ -102,7 +102,7 @@ let package = Package(
             ]),
         executable(
             "dssm-sentinel", path: "services/sentinel/Main",
-            ["SentinelServer", "ServerConfiguration", "RoleDiscovery", "Telemetry"]),
+            ["SentinelServer", "ServerConfiguration", "RESPClient", "Telemetry"]),
 
         // cert-init
         library(

@@ -112,6 +112,16 @@ def test_maxmemory_can_be_set_and_is_absent_without_a_limit():
     assert "maxmemory " not in text
 
 
+def test_a_sentinels_queues_follow_its_memory_limit():
+    def lines(*options):
+        text = render(*sets(*options)).one("ConfigMap", "f5-dssm-sentinel")["data"]["sentinel.conf"]
+        return [line for line in text.splitlines() if line.startswith(("forward-queue-limit", "client-query-buffer-limit"))]
+
+    assert lines() == [f"forward-queue-limit {64 << 20}", f"client-query-buffer-limit {64 << 20}"]
+    assert lines("sentinel.config.forward-queue-limit=8mb") == [f"client-query-buffer-limit {64 << 20}", "forward-queue-limit 8mb"]
+    assert lines("sentinel.resources.limits=null") == []
+
+
 def test_log_files_are_bounded_where_there_is_a_sidecar_to_read_them(rendered):
     for name, file in (("f5-dssm-db", "dssm.conf"), ("f5-dssm-sentinel", "sentinel.conf")):
         data = rendered.one("ConfigMap", name)["data"]

@@ -4,7 +4,10 @@ import json
 import os
 import pathlib
 import subprocess
+import tempfile
 
+#: Conmon leaves a file named `oom` in the folder where podman was called when a container is killed for its memory.
+_FOLDER = tempfile.TemporaryDirectory(prefix="dssm-podman-")
 _ENVIRONMENT = {"CONTAINERS_CONF": str(pathlib.Path(__file__).with_name("containers.conf")), **os.environ}
 
 
@@ -22,7 +25,8 @@ def podman(*arguments, seconds=120, check=True):
 
 def run(*arguments, seconds=120):
     """The completed process."""
-    return subprocess.run(["podman", *map(str, arguments)], capture_output=True, text=True, timeout=seconds, env=_ENVIRONMENT)
+    return subprocess.run(["podman", *map(str, arguments)], capture_output=True, text=True, timeout=seconds, env=_ENVIRONMENT,
+                          cwd=_FOLDER.name)
 
 
 def inspect(kind, name):

@@ -43,8 +43,8 @@ class Release:
         self.chart = Chart(*self.options)
         self.user = user
         self.name = f"containers-{randomness.token_hex(3)}"
-        account = self.chart.one("Job", "f5-dssm-cert-init-hook")["spec"]["template"]["spec"]["serviceAccountName"]
-        self.api = ClusterAPI(issuing.issue(self.folder / "api"), lambda namespace: self.chart.rules(account, namespace))
+        self.account = None  # the service account of the pod that runs
+        self.api = ClusterAPI(issuing.issue(self.folder / "api"), lambda namespace: self.chart.rules(self.account, namespace))
         self.kubelet, self.pods = None, {}
 
     def install(self):
@@ -97,6 +97,7 @@ class Release:
         """Runs the pod of a Job or CronJob to its end, with further arguments; what it logged. It finds the API as in a cluster."""
         template = self.chart.one(kind, name)["spec"]
         template = (template["jobTemplate"]["spec"] if kind == "CronJob" else template)["template"]
+        self.account = template["spec"]["serviceAccountName"]
         folder = self.folder / "jobs" / f"{name}-{randomness.token_hex(3)}"
         config = volumes.Projected(folder / "config", self.user or 10001, 0o644)
         pod = types.SimpleNamespace(name=name, metadata={"namespace": self.chart.namespace}, spec=template["spec"], address="127.0.0.1",

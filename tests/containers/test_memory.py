@@ -1,5 +1,6 @@
 """The memory limits that the chart sets hold with a full keyspace; and what a limit does that is too small."""
 
+import concurrent.futures
 import shutil
 
 import pytest
@@ -58,6 +59,35 @@ def test_a_full_db_refuses_writes_and_stays_within_its_limit(release):
     for pod in release.dbs:
         assert release.call(pod, "DBSIZE") == release.call(primary, "DBSIZE")
     assert release.call(release.wait_until_settled(), "DEL", "fill:0") == 1
+
+
+def test_commands_that_wait_for_a_primary_do_not_cost_a_sentinel_its_life(release):
+    """Ten clients send 40 MB each, more than the container may have, while no db answers."""
+    sentinel = release.sentinels[0]
+    release.wait_until_settled()
+    for pod in release.dbs:
+        pod.main.kill(hold=True)
+    refusals = []
+
+    def send(number):
+        block = b"".join(encode("SET", f"waiting:{number}:{index}", VALUE) for index in range(1000))
+        try:
+            with release.client(sentinel, timeout=20) as client:
+                for _ in range(40):
+                    client.send(block)
+                refusals.append(str(parse(client.raw_reply())[0]))
+        except (ConnectionClosed, OSError) as error:
+            refusals.append(repr(error))
+
+    with concurrent.futures.ThreadPoolExecutor(10) as pool:
+        list(pool.map(send, range(10)))
+    peak = int(sentinel.main.cgroup_file("memory", "memory.max_usage_in_bytes").read_text()) >> 20
+    print(f"sentinel: peak {peak} MiB; the clients got {sorted(set(refusals))}")
+    assert sentinel.main.ends == [] and peak < 250
+    assert len(refusals) == 10 and not any(reply == "OK" for reply in refusals)
+    for pod in release.dbs:
+        pod.main.release()
+    release.wait_until_whole()
 
 
 def memory_kills():

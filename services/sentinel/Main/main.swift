@@ -4,7 +4,7 @@
 // wrong command line or settings file.
 
 import Glibc
-import RoleDiscovery
+import RESPClient
 import SentinelServer
 import ServerConfiguration
 import Telemetry

@@ -119,7 +119,8 @@ import Testing
         #expect(files.allSatisfy { !$0.isEmpty && $0.reduce(0) { $0 + $1.utf8.count + 1 } <= 1000 })
         #expect(access("\(folder)/a.log.3", F_OK) != 0)
         // What is kept ends with the last line and lacks none in between.
-        let numbers = files.flatMap { $0 }.map { line in (0..<100).first { line.contains("number-\($0) ") } }
+        let lines: [String] = Array(files.joined())
+        let numbers = lines.map { line in (0..<100).first { line.contains("number-\($0) ") } }
         #expect(numbers.last == 99 && numbers == Array((99 - numbers.count + 1)...99))
         #expect(sink.failedWrites == 0)
         // A file that is there already counts from its size on.
