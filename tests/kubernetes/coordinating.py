@@ -19,10 +19,10 @@ _numbers = itertools.count(1)
 
 
 def values():
-    """Of the chart: a window that is always open, in which TMM is stopped too."""
+    """Of the chart: no windows but those that people open; TMM is stopped in them."""
     return "\n".join([
-        "restartCoordinator:", "  windows: [{name: always, cron: '* * * * *', duration: 1d}]", "  interval: 1s",
-        "  stepAllowance: 60s", f"  tmm: {{restart: true, workloads: [{{namespace: {TMM_NAMESPACE}, name: {TMM}}}]}}", ""])
+        "restartCoordinator:", "  interval: 1s", "  stepAllowance: 60s",
+        f"  tmm: {{restart: true, workloads: [{{namespace: {TMM_NAMESPACE}, name: {TMM}}}]}}", ""])
 
 
 def make_tmm(cluster, namespace=TMM_NAMESPACE, name=TMM, replicas=3, image="registry.com/dssm-db:0.1.0"):
@@ -45,9 +45,9 @@ def tmm_is_up(cluster, replicas=3, namespace=TMM_NAMESPACE, name=TMM):
 
 
 def request_restart(release, app="db"):
-    """What `kubectl annotate` does."""
-    release.cluster.kubectl("annotate", "statefulset", f"f5-dssm-{app}", f"{ANNOTATION}/restart=now", "--overwrite",
-                            "-n", release.namespace)
+    """Opens a window and asks for a restart, as a person does."""
+    release.cluster.kubectl("annotate", "statefulset", f"f5-dssm-{app}", f"{ANNOTATION}/maintenance=now",
+                            f"{ANNOTATION}/restart=now", "--overwrite", "-n", release.namespace)
 
 
 def state(release):

@@ -91,8 +91,9 @@ def test_a_coordinator_that_dies_at_every_write_is_followed_by_one_that_goes_on(
             proxy.add("delay", method="PUT|POST|PATCH", path=CHANGES, times=1)
             last = proxy.add(("hang", "lose-answer")[deaths % 2], method="PUT|POST|PATCH", path=CHANGES)
             instance = alone(lease="3s")
-            wait_until(lambda: last.taken or len(c.finished_runs(release)) > runs, 60,
-                       lambda: f"nothing happens after {deaths} deaths\n{instance.log()[-3000:]}", 0.1)
+            wait_until(lambda: last.taken or len(c.finished_runs(release)) > runs, 120,
+                       lambda: f"nothing happens after {deaths} deaths\n{instance.log()[-3000:]}\n"
+                               + release.cluster.describe(release.namespace), 0.1)
             instance.process.kill()
             deaths += 1
             assert deaths < 60
@@ -112,11 +113,12 @@ def test_of_two_rivals_one_acts_and_a_frozen_leader_does_no_harm(release, proxy,
     rivals = [alone(lease="3s") for _ in range(2)]
     with c.Witness(release) as witness:
         c.request_restart(release, "sentinel")
-        wait_until(lambda: "run" in c.state(release), 60, lambda: rivals[0].log()[-2000:] + rivals[1].log()[-2000:], 0.1)
-        leader = next(one for one in rivals if "event=run-begun" in one.log())
+        wait_until(lambda: any("event=step" in one.log() for one in rivals), 60,
+                   lambda: rivals[0].log()[-2000:] + rivals[1].log()[-2000:], 0.1)
+        leader = next(one for one in rivals if "event=leader" in one.log())
         other = next(one for one in rivals if one is not leader)
         leader.process.signal(signal.SIGSTOP)
-        wait_until(lambda: "event=leading" in other.log() or "event=step" in other.log(), 60,
+        wait_until(lambda: "event=leader" in other.log(), 60,
                    lambda: f"nobody takes over\n{other.log()[-3000:]}", 0.1)
         leader.process.signal(signal.SIGCONT)
         c.wait_for_run(release, runs, 180, lambda: leader.log()[-2000:] + other.log()[-2000:])

@@ -74,7 +74,7 @@ extension CoordinatorSettings {
                 opens = try CronExpression(cron)
             } catch { throw node.error("cron", error.description) }
             let zoneName = try node.string("time-zone") ?? "UTC"
-            guard let timeZone = TimeZone(identifier: zoneName) else {
+            guard let timeZone = Self.timeZone(zoneName) else {
                 throw node.error("time-zone", "'\(zoneName)' is no time zone, such as UTC or Europe/Berlin")
             }
             guard let seconds = try node.seconds("duration", 60...604_800) else {
@@ -94,6 +94,12 @@ extension CoordinatorSettings {
             } catch { throw root.error("blackouts", error.description) }
         }
         if let seconds = try root.seconds("now-duration", 60...604_800) { nowDuration = .seconds(seconds) }
+    }
+
+    /// A static link leaves Foundation's time zones out unless something refers to them, and `TimeZone(identifier:)` then knows
+    /// none but GMT.
+    private static func timeZone(_ name: String) -> TimeZone? {
+        TimeZone.timeZoneDataVersion.isEmpty ? nil : TimeZone(identifier: name)
     }
 
     // MARK: TMM
