@@ -295,9 +295,24 @@ def test_of_two_instances_one_acts_and_the_other_takes_over(cluster, pods, tmp_p
     assert pods.worst_missing == 1
 
 
-def test_wrong_settings_are_refused_with_file_and_line(tmp_path):
+def check(tmp_path, window):
     path = tmp_path / "settings.yaml"
-    path.write_text("windows:\n  - {cron: '61 * * * *', duration: 1h}\n")
-    result = subprocess.run([binaries.ours("dssm-restart-coordinator"), "run", "--check", "--config", str(path)], capture_output=True, text=True)
+    path.write_text(f"windows:\n  - {{{window}}}\n")
+    command = [binaries.ours("dssm-restart-coordinator"), "run", "--check", "--config", str(path)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata"])
+def test_time_zones_are_known_to_a_static_executable(tmp_path, zone):
+    result = check(tmp_path, f"cron: '0 2 * * *', duration: 2h, time-zone: {zone}")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("window, message", [
+    ("cron: '0 2 * * *', duration: 2h, time-zone: Mars/Olympus", "time-zone: 'Mars/Olympus' is no time zone"),
+    ("cron: '61 * * * *', duration: 1h", "minute '61'"), ("cron: '@daily', duration: soon", "duration: must be a time"),
+    ("cron: '@daily', duration: 1h, zone: UTC", "unknown key 'zone'")])
+def test_wrong_settings_are_refused_with_file_and_line(tmp_path, window, message):
+    result = check(tmp_path, window)
     assert result.returncode == 78
-    assert "settings.yaml:2" in result.stderr and "61" in result.stderr
+    assert "settings.yaml:2" in result.stderr and message in result.stderr
