@@ -56,6 +56,8 @@ public final class KubernetesClient: Sendable {
         configuration.redirectConfiguration = .disallow
         // Watches stay open for minutes; without this a few of them would take all connections.
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = 32
+        // Else a refused connection is tried again until the request's time is over, unseen by `retries`.
+        configuration.connectionPool.retryConnectionEstablishment = false
         configuration.httpVersion = .http1Only
         http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }
