@@ -18,6 +18,8 @@ public struct TLSReloader: Sendable {
         var inode: UInt64 = 0
         var size: Int64 = -1
         var modified: [Int] = []
+        /// Of the inode: owner, mode and links too.
+        var changed: [Int] = []
 
         init(path: String) {
             var status = stat()
@@ -25,12 +27,19 @@ public struct TLSReloader: Sendable {
             device = UInt64(status.st_dev)
             inode = UInt64(status.st_ino)
             size = Int64(status.st_size)
-            modified = [status.st_mtim.tv_sec, status.st_mtim.tv_nsec, status.st_ctim.tv_sec, status.st_ctim.tv_nsec]
+            modified = [status.st_mtim.tv_sec, status.st_mtim.tv_nsec]
+            changed = [status.st_ctim.tv_sec, status.st_ctim.tv_nsec]
+        }
+
+        func hasSameContent(as other: Stamp) -> Bool {
+            device == other.device && inode == other.inode && size == other.size && modified == other.modified
         }
     }
 
     public private(set) var settings: TLSSettings
     private var stamps: [Stamp]
+    /// The files cannot be used as they are; other rights may be all that they need.
+    private var hasFailed = false
 
     /// Remembers the files as they are now. Make it before the first contexts, so that no change goes unnoticed.
     public init(settings: TLSSettings) {
@@ -39,9 +48,15 @@ public struct TLSReloader: Sendable {
     }
 
     /// Looks at the files, and loads them if one has changed since the last look.
+    ///
+    /// New owners or modes are no change of what is loaded: a kubelet sets them again each time that it looks at a pod.
     public mutating func poll() -> Outcome {
         let current = settings.watchedPaths.map(Stamp.init(path:))
         if current == stamps { return .unchanged }
+        if !hasFailed, current.count == stamps.count, zip(current, stamps).allSatisfy({ $0.hasSameContent(as: $1) }) {
+            stamps = current
+            return .unchanged
+        }
         return load(stamps: current)
     }
 
@@ -59,7 +74,11 @@ public struct TLSReloader: Sendable {
         do throws(TLSError) {
             let server = try TLSContext(settings: settings, role: .server)
             let client = try TLSContext(settings: settings, role: .client)
+            hasFailed = false
             return .reloaded(server: server, client: client)
-        } catch { return .failed(error) }
+        } catch {
+            hasFailed = true
+            return .failed(error)
+        }
     }
 }

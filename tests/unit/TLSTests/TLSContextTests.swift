@@ -180,6 +180,33 @@ import Testing
         #expect(server.certificate?.commonName == "Second")
     }
 
+    @Test("New rights of the files are no change, unless they make files readable that were not")
+    func rights() throws {
+        var reloader = TLSReloader(settings: settings)
+        #expect(chmod(settings.keyFile, 0o440) == 0 && chown(settings.certificateFile, getuid(), getgid()) == 0)
+        guard case .unchanged = reloader.poll() else {
+            Issue.record("the content is the same")
+            return
+        }
+        let leaf = try authority.leaf(name: "Renewed")
+        folder.write("cert.crt", leaf.certificate.pem())
+        guard case .failed = reloader.poll() else {
+            Issue.record("the new certificate has the old key")
+            return
+        }
+        #expect(chmod(settings.keyFile, 0o400) == 0)
+        guard case .failed = reloader.poll() else {
+            Issue.record("after a failure every change is a reason to try again")
+            return
+        }
+        #expect(chmod(settings.keyFile, 0o600) == 0)
+        folder.write("key.key", leaf.key.pem())
+        guard case .reloaded = reloader.poll() else {
+            Issue.record("the pair is complete")
+            return
+        }
+    }
+
     @Test("Refused settings leave the reloader with the previous ones")
     func applyFailure() throws {
         var reloader = TLSReloader(settings: settings)
