@@ -80,6 +80,13 @@ test-containers: images venv ## Run the chart's pods in podman: start, failures,
 	@tools/chart-tools
 	IMAGE_REPOSITORY=$(IMAGE_REPOSITORY) IMAGE_TAG=$(IMAGE_TAG) $(PYTEST) tests/containers $(ARGS)
 
+.PHONY: test-kubernetes
+test-kubernetes: images venv ## Install, upgrade, drain and coordinate on a real Kubernetes (root; TESTS=tests/kubernetes/test_x.py, ARGS=-x)
+	@tools/chart-tools
+	@tools/kubernetes build
+	@HELM3=$(CURDIR)/.tools/helm3/helm HELM4=$(CURDIR)/.tools/helm4/helm DSSM_IMAGES=$(IMAGE_REPOSITORY):$(IMAGE_TAG) \
+		tools/kubernetes run $(PYTEST) $(or $(filter-out tests/integration,$(TESTS)),tests/kubernetes) $(ARGS)
+
 .PHONY: run
 run: release ## Run three dbs and three sentinels under mTLS on this machine until Ctrl-C (ARGS=--help)
 	@tools/local-cluster $(ARGS)

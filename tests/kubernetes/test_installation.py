@@ -123,3 +123,21 @@ def test_logs_reach_kubectl(installed):
 def test_helm_agrees_that_it_is_deployed(installed):
     assert "STATUS: deployed" in installed.helm("status", "f5-dssm")
     assert all(is_ready(pod) for pod in installed.pods().values())
+
+
+def test_helm_test_succeeds(installed):
+    installed.wait_for_roles()
+    installed.helm("test", "f5-dssm", "--timeout", "100s")
+    log = installed.cluster.kubectl("logs", "-n", installed.namespace, "f5-dssm-check")
+    assert log.strip(), "the check says nothing"
+
+
+def test_helm_upgrades_and_rolls_back(installed):
+    installed.upgrade("--reuse-values", "--set", "sentinel.downAfterMilliseconds=2000")
+    installed.wait_until_ready()
+    installed.wait_for_roles()
+    assert installed.sentinel(0).sentinel_master("dssm")["down-after-milliseconds"] == 2000
+    installed.helm("rollback", "f5-dssm", "1")
+    installed.wait_until_ready()
+    installed.wait_for_roles()
+    assert installed.sentinel(0).sentinel_master("dssm")["down-after-milliseconds"] == 1000

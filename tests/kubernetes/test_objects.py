@@ -28,7 +28,10 @@ def prerequisites(cluster):
                      "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {
                          "type": "object", "x-kubernetes-preserve-unknown-fields": True}}}]}})
     cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    # A bare pod, that of `helm test`, is refused without its account.
+    cluster.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "f5-dssm-sentinel"}}, "cnf-gateway")
     yield
+    cluster.api.delete("ServiceAccount", "f5-dssm-sentinel", "cnf-gateway")
     for plural in ("servicemonitors", "prometheusrules"):
         cluster.api.delete("CustomResourceDefinition", f"{plural}.monitoring.coreos.com")
 
@@ -41,7 +44,7 @@ def rendered(cluster, version, *options):
 
 def accept(cluster, manifests):
     """Creates everything without keeping it; what was taken, by kind."""
-    answer = cluster.kubectl("apply", "--dry-run=server", "--validate=true", "-f", "-", "-n", "cnf-gateway", stdin=manifests)
+    answer = cluster.kubectl("apply", "--dry-run=server", "--validate=true", "-f", "-", stdin=manifests)
     lines = answer.strip().splitlines()
     assert all(line.endswith("(server dry run)") for line in lines), answer
     return [line.split("/")[0] for line in lines]
@@ -66,7 +69,7 @@ def test_everything_optional_is_accepted(cluster):
 
 def test_server_side_apply_takes_every_object_too(cluster):
     options = [part for one in EVERYTHING for part in ("--set", one)]
-    answer = cluster.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-", "-n", "cnf-gateway",
+    answer = cluster.kubectl("apply", "--server-side", "--dry-run=server", "-f", "-",
                              stdin=rendered(cluster, 4, *options))
     assert answer.count("serverside-applied") == len(answer.strip().splitlines())
 

@@ -6,17 +6,8 @@ import time
 import pytest
 from localcluster.processes import wait_until
 
-from release import Release, Writer, example
+from release import Writer, example
 from testcluster.cluster import CommandFailed, is_ready
-
-
-@pytest.fixture(scope="module", params=[4, 3], ids=["helm4", "helm3"])
-def release(request, cluster):
-    release = Release(cluster, request.param)
-    try:
-        yield release.install("-f", example("page-registry"), "--set", "certInit.keyAlgorithm=ecdsa-p256")
-    finally:
-        release.remove()
 
 
 class Watcher:
@@ -63,8 +54,7 @@ def roll(release, change, measured):
     assert len(writer.acknowledged) > 100
     lost = writer.lost()
     assert not lost, f"{len(lost)} of {len(writer.acknowledged)} acknowledged writes are missing, the first: {lost[:5]}"
-    measured(f"rolling all six pods (helm {release.version})",
-             f"{seconds} s, {len(writer.acknowledged)} writes acknowledged, {len(writer.refused)} refused, 0 lost, "
+    measured("rolling all six pods", f"{seconds} s, {len(writer.acknowledged)} writes acknowledged, {len(writer.refused)} refused, 0 lost, "
              f"longest time without one {writer.longest_gap:.2f} s")
 
 

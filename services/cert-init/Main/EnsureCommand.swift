@@ -16,7 +16,7 @@ struct EnsureCommand: AsyncParsableCommand {
             without the label app.kubernetes.io/managed-by=dssm-cert-init are judged, never written.
 
             Exit codes: 0 all is well, or a renewal goes on in a later run; 1 the cluster refuses or does not answer, or a \
-            listed namespace does not exist; 3 Secrets made by somebody else cannot be used; 64 wrong usage or settings.
+            listed namespace does not exist or is closed to the account; 3 Secrets made by somebody else cannot be used; 64 wrong usage or settings.
             """)
 
     @Option(help: "Settings file in YAML.")
@@ -117,9 +117,9 @@ struct EnsureCommand: AsyncParsableCommand {
         switch result {
         case .failure(let error): throw Self.exit(.failure, "\(error)")
         case .success(let outcome):
-            if !outcome.missingNamespaces.isEmpty {
-                let names = outcome.missingNamespaces.joined(separator: ", ")
-                throw Self.exit(.failure, "namespaces that do not exist: \(names); the others are done")
+            if !outcome.leftOut.isEmpty {
+                let names = outcome.leftOut.map { "\($0.namespace) (\($0.reason))" }.joined(separator: ", ")
+                throw Self.exit(.failure, "namespaces left out: \(names); the others are done")
             }
             if outcome.hasFatalProblems { throw ExitCode(3) }
         }

@@ -58,8 +58,18 @@ class FaultProxy:
         return self
 
     def stop(self):
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.loop.call_soon_threadsafe(self._end)
         self.thread.join(10)
+
+    def _end(self):
+        tasks = asyncio.all_tasks(self.loop)
+        for task in tasks:
+            task.cancel()
+        self.loop.create_task(self._stop_after(tasks))
+
+    async def _stop_after(self, tasks):
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.loop.stop()
 
     # MARK: Faults
 

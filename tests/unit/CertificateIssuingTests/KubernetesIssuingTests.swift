@@ -220,16 +220,32 @@ import Testing
             harness.settings.tmmNamespaces = ["nowhere", "tmm-a"]
             harness.server.setNamespaces(["home", "tmm-a"])
             let outcome = try await harness.run()
-            #expect(outcome.missingNamespaces == ["nowhere"])
+            #expect(outcome.leftOut == [.init(namespace: "nowhere", reason: "it does not exist")])
             harness.settings.tmmNamespaces = ["tmm-a"]
             #expect(harness.defects == [])
             harness.settings.tmmNamespaces = ["nowhere", "tmm-a"]
             harness.server.setNamespaces(["home", "tmm-a", "nowhere"])
-            #expect(try await harness.run().missingNamespaces.isEmpty && harness.defects == [])
+            #expect(try await harness.run().leftOut.isEmpty && harness.defects == [])
             harness.clear()
             harness.server.setNamespaces(["tmm-a"])
             let failure = await #expect(throws: KubernetesIssuing.Failure.self) { try await harness.run() }
-            #expect(failure?.description == "namespace home does not exist")
+            #expect(failure?.description == "namespace home: it does not exist")
+        }
+    }
+
+    @Test("A namespace in which nothing is allowed is named, and the others are done", arguments: ["GET", "POST"])
+    func closedNamespace(method: String) async throws {
+        try await KubernetesHarness.run { harness in
+            harness.settings.tmmNamespaces = ["closed", "tmm-a"]
+            harness.server.setNamespaces(["home", "tmm-a", "closed"])
+            harness.server.setFault {
+                $0.method == method && $0.path.contains("/closed/") ? .init(403, message: "secrets is forbidden") : nil
+            }
+            let outcome = try await harness.run()
+            #expect(outcome.leftOut.map(\.namespace) == ["closed"])
+            #expect(outcome.leftOut.first?.reason.contains("secrets is forbidden (403)") == true)
+            harness.settings.tmmNamespaces = ["tmm-a"]
+            #expect(harness.defects == [])
         }
     }
 

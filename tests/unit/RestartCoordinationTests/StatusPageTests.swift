@@ -95,7 +95,21 @@ struct StatusPageTests {
             $0.cluster?.dbs[1].isReady = false
             $0.cluster?.dbs[1].problem = "refused"
         },
-        Fault("Warning", "db-2 could not be asked: timeout") { $0.cluster?.dbs[2].problem = "timeout" },
+        Fault("Warning", "db-2 could not be asked: timeout") {
+            $0.cluster?.dbs[2].problem = "timeout"
+            $0.cluster?.dbs[2].role = .unknown
+        },
+        Fault("Warning", "sentinel-1: it does not reach enough sentinels") {
+            $0.cluster?.sentinels[1].problem = "it does not reach enough sentinels"
+        },
+        Fault("Warning", "Attention: db-1 was started after the Secret changed and serves another certificate.") {
+            $0.conditions = [
+                .init(
+                    type: "CertificateValid", status: "True", reason: "Attention",
+                    message: "db-1 was started after the Secret changed and serves another certificate",
+                    lastTransitionTime: now)
+            ]
+        },
         Fault("Warning", "db-2 is not in sync with the primary, 2.0 KiB behind.") {
             $0.cluster?.dbs[2].isInSync = false
             $0.cluster?.dbs[2].lagBytes = 2048

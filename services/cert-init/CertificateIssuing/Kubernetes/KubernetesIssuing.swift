@@ -12,12 +12,17 @@ public struct KubernetesIssuing: Sendable {
         /// Of Secrets, not counting Events.
         public internal(set) var writes = 0
         public internal(set) var problems: [SecretProblem] = []
-        /// Listed for TMM, but not there.
-        public internal(set) var missingNamespaces: [String] = []
+        /// Listed for TMM, but not there, or closed to this account.
+        public internal(set) var leftOut: [LeftOut] = []
         /// A renewal goes on in a run after this time.
         public internal(set) var waitUntil: Int64?
 
         public var hasFatalProblems: Bool { problems.contains(where: \.isFatal) }
+    }
+
+    public struct LeftOut: Sendable, Equatable {
+        public let namespace: String
+        public let reason: String
     }
 
     public struct Failure: Error, CustomStringConvertible, Sendable {
@@ -66,12 +71,12 @@ public struct KubernetesIssuing: Sendable {
             do {
                 if try await takeRound(&run) { return run.outcome }
                 run.failures = 0
-            } catch let missing as SecretStore.MissingNamespace {
-                guard missing.namespace != settings.policy.namespace else {
-                    throw Failure(description: "namespace \(missing.namespace) does not exist")
+            } catch let closed as SecretStore.ClosedNamespace {
+                guard closed.namespace != settings.policy.namespace else {
+                    throw Failure(description: "namespace \(closed.namespace): \(closed.reason)")
                 }
-                run.outcome.missingNamespaces.append(missing.namespace)
-                log.event(.warning, "namespace-missing", "namespace \(missing.namespace) does not exist: left out")
+                run.outcome.leftOut.append(LeftOut(namespace: closed.namespace, reason: closed.reason))
+                log.event(.warning, "namespace-left-out", "namespace \(closed.namespace) is left out: \(closed.reason)")
             } catch let error as KubernetesError {
                 try await recover(from: error, &run)
             } catch let error as TLSError {
@@ -90,8 +95,8 @@ public struct KubernetesIssuing: Sendable {
     /// - Returns: whether all is done.
     private func takeRound(_ run: inout Run) async throws -> Bool {
         let home = settings.policy.namespace
-        let missing = run.outcome.missingNamespaces
-        let others = settings.tmmNamespaces.filter { !missing.contains($0) }
+        let leftOut = run.outcome.leftOut.map(\.namespace)
+        let others = settings.tmmNamespaces.filter { !leftOut.contains($0) }
         guard let snapshot = try await store.read(home: home, others: others) else { return false }
         let now = clock()
         let plan = SecretPlanner(settings: settings, state: snapshot.state, now: now, isForced: run.isForced).plan()

@@ -12,24 +12,39 @@ struct SecretStore: Sendable {
         var objects: [SecretReference: KubernetesObject] = [:]
     }
 
-    /// The namespace in which something was to be created does not exist.
-    struct MissingNamespace: Error {
+    /// A namespace that does not exist, or in which nothing is allowed: to an account with rights in single namespaces the API
+    /// server says "forbidden" for both.
+    struct ClosedNamespace: Error {
         let namespace: String
+        let reason: String
     }
 
     /// Reads everything, so that no renewal began or went on meanwhile: the renewal Secret is read before and after.
     ///
     /// - Returns: nil when it did; read again.
+    /// - Throws: `KubernetesError`; `ClosedNamespace` for one of `others`.
     func read(home: String, others: [String]) async throws -> Snapshot? {
         var snapshot = Snapshot(state: ClusterState(home: home, others: others))
         for reference in snapshot.state.references {
-            guard let object = try await find(reference) else { continue }
+            let found = try await allowed(in: reference.namespace, home) { try await find(reference) }
+            guard let object = found else { continue }
             snapshot.objects[reference] = object
             snapshot.state.secrets[reference] = SecretStore.state(of: object)
         }
         let renewal = SecretReference(home, .renewal)
         let again = try await find(renewal)
         return again?.resourceVersion == snapshot.objects[renewal]?.resourceVersion ? snapshot : nil
+    }
+
+    /// Makes `.forbidden` a `ClosedNamespace`, but not at home, where nothing can be done without rights.
+    private func allowed<Result: Sendable>(
+        in namespace: String, _ home: String, _ request: () async throws -> Result
+    ) async throws -> Result {
+        do {
+            return try await request()
+        } catch let error as KubernetesError where error.code == .forbidden && namespace != home {
+            throw ClosedNamespace(namespace: namespace, reason: "\(error)")
+        }
     }
 
     private func find(_ reference: SecretReference) async throws -> KubernetesObject? {
@@ -46,19 +61,23 @@ struct SecretStore: Sendable {
 
     /// Does the write if the Secret is still as it was read.
     ///
-    /// - Throws: `KubernetesError` with `.conflict`, `.alreadyExists` or `.notFound` when it is not; `MissingNamespace`.
+    /// - Throws: `KubernetesError` with `.conflict`, `.alreadyExists` or `.notFound` when it is not; `ClosedNamespace`.
     func perform(_ write: SecretWrite, on snapshot: Snapshot) async throws -> KubernetesObject {
         let reference = write.reference
+        let (namespace, home) = (reference.namespace, snapshot.state.home)
         if let object = snapshot.objects[reference] {
-            return try await client.replace(.secrets, SecretStore.object(object, write))
+            return try await allowed(in: namespace, home) {
+                try await client.replace(.secrets, SecretStore.object(object, write))
+            }
         }
         var object = KubernetesObject(
             .secrets, name: reference.kind.name, namespace: reference.namespace, ["type": "Opaque"])
         object.labels = [SecretMark.ownerLabel: SecretMark.owner, "app.kubernetes.io/instance": release]
+        let created = SecretStore.object(object, write)
         do {
-            return try await client.create(.secrets, SecretStore.object(object, write))
+            return try await allowed(in: namespace, home) { try await client.create(.secrets, created) }
         } catch let error as KubernetesError where error.code == .notFound {
-            throw MissingNamespace(namespace: reference.namespace)
+            throw ClosedNamespace(namespace: namespace, reason: "it does not exist")
         }
     }
 

@@ -45,6 +45,7 @@ struct StatusFindings {
             certificates(cluster)
             workloads(cluster)
         }
+        attention()
         run()
         leadership()
         // Stable: what was found first stays first among equals.
@@ -101,7 +102,9 @@ struct StatusFindings {
             for pod in pods {
                 switch (pod.isReady, pod.problem) {
                 case (true, nil): break
-                case (true, let problem?): addUnlessRestarting(.warning, "\(pod.name) could not be asked: \(problem)")
+                case (true, let problem?) where pod.role == .unknown:
+                    addUnlessRestarting(.warning, "\(pod.name) could not be asked: \(problem)")
+                case (true, let problem?): addUnlessRestarting(.warning, "\(pod.name): \(problem)")
                 case (false, nil): addUnlessRestarting(.warning, "\(pod.name) is not ready.")
                 case (false, let problem?): addUnlessRestarting(.warning, "\(pod.name) is not ready: \(problem)")
                 }
@@ -172,6 +175,13 @@ struct StatusFindings {
             add(
                 severity, "The certificate that \(names) \(pods.count == 1 ? "serves" : "serve") \(state(certificate))."
             )
+        }
+    }
+
+    /// What a restart would not mend: the coordinator says it in the message of a condition.
+    private mutating func attention() {
+        for condition in report.conditions where condition.reason == "Attention" {
+            add(.warning, "Attention: \(condition.message).")
         }
     }
 
