@@ -61,9 +61,12 @@ public struct RoleElection: Sendable {
         guard let choice = situation.choice, choice != vote else { return }
         withdraw(now: now)
         // A vote for itself has helped nobody else: no pause.
-        if let withdrawn, withdrawn.candidate != choice, withdrawn.candidate != situation.own {
-            let answer = zip(situation.databases, situation.answers).first { $0.0 == withdrawn.candidate }?.1
-            let wait = answer == nil ? waitMilliseconds : 0
+        if let withdrawn, withdrawn.candidate != choice, withdrawn.candidate != situation.own,
+            // One that is none of the release any more can win no election.
+            let index = situation.databases.firstIndex(of: withdrawn.candidate)
+        {
+            let isHeard = index < situation.answers.count && situation.answers[index] != nil
+            let wait = isHeard ? 0 : waitMilliseconds
             guard begunAt - withdrawn.at >= max(wait, RoleElection.pauseMilliseconds) else { return }
         }
         vote = choice

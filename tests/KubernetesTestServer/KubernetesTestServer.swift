@@ -187,8 +187,19 @@ public final class KubernetesTestServer: Sendable {
             && change.collection.hasPrefix(collection.dropLast(suffix.count))
     }
 
+    /// A client that asks without HTTP and without retries, for tests that make thousands of requests; it cannot watch.
+    public func directClient(userAgent: String) throws -> KubernetesClient {
+        try KubernetesClient(ClusterAccess(server: url), userAgent: userAgent, retries: .none) {
+            method, path, query, contentType, body in
+            let request = Request(
+                method: method, path: path, query: query, contentType: contentType, authorization: nil, body: body)
+            guard let response = self.serve(request, on: nil), !response.isCut else { return nil }
+            return (response.status, response.body, response.retryAfter)
+        }
+    }
+
     /// - Returns: nil when the connection has become a watch, or is to get no answer.
-    func serve(_ request: Request, on channel: any Channel) -> Response? {
+    func serve(_ request: Request, on channel: (any Channel)?) -> Response? {
         let fault = state.withLockedValue { state in
             state.requests.append(request)
             return state.fault
@@ -199,7 +210,10 @@ public final class KubernetesTestServer: Sendable {
             guard response.isDoneAndCut else { return response }
             isCutAfter = true
         }
-        if request.query["watch"] == "true" { return watch(request, on: channel) }
+        if request.query["watch"] == "true" {
+            return channel.map { watch(request, on: $0) }
+                ?? Response(400, message: "there is no connection to watch on")
+        }
         do {
             var response = try answer(request)
             if isCutAfter { response.isCut = true }

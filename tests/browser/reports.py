@@ -36,7 +36,7 @@ def condition(kind, status, reason, message, **since):
 
 
 def run(outcome="running", restarted=2, due=6, step="waiting: f5-dssm-db-1 is not in sync", **members):
-    return {"startedAt": at(minutes=-6), "reasons": ["the certificate in dssm-certs-secret is another one"], "outcome": outcome,
+    return {"startedAt": at(minutes=-6), "reasons": ["f5-dssm-db-0, f5-dssm-db-1, f5-dssm-db-2: it has not reloaded the changed certificate"], "outcome": outcome,
             "step": step, "stepSince": at(seconds=-41), "restartedPods": restarted, "duePods": due} | members
 
 
@@ -59,10 +59,12 @@ def healthy():
                     run("withdrawn", 0, 2, "nothing is due any more", startedAt=at(days=-90, minutes=-2), endedAt=at(days=-90),
                         reasons=["somebody asked for it"])],
         "conditions": [
-            condition("Whole", "True", "AllPodsReady", "six pods are ready and in sync", days=-41),
-            condition("RestartDue", "False", "NothingDue", "all pods serve what they should", days=-41),
-            condition("Progressing", "False", "Idle", "no restart is under way", days=-41),
-            condition("CertificateValid", "True", "Valid", "211 days are left", days=-154)],
+            condition("Whole", "True", "AllInSync",
+                      "one primary, all replicas in sync, all pods ready, the sentinels agree", days=-41),
+            condition("RestartDue", "False", "NothingDue", "all pods run what is wanted", days=-41),
+            condition("WindowOpen", "False", "Closed", "no window is open", hours=-22),
+            condition("CertificateValid", "True", "Valid",
+                      "all pods serve the certificate of the Secret, or have time to", days=-154)],
     }
 
 
@@ -71,7 +73,7 @@ def pod_missing():
     cluster = report["cluster"]
     del cluster["dbs"][2]
     cluster["obstacle"] = "2 of 3 db pods are ready"
-    report["conditions"][0] = condition("Whole", "False", "PodMissing", "2 of 3 db pods are ready", minutes=-7)
+    report["conditions"][0] = condition("Whole", "False", "Degraded", "2 of 3 db pods are ready", minutes=-7)
     return report
 
 
@@ -120,7 +122,7 @@ def expired():
     report["cluster"]["certificate"] = certificate(364, NEW)
     for pod in report["cluster"]["dbs"]:
         pod["certificate"] = certificate(-2)
-        pod["dueReasons"] = ["it serves another certificate than the Secret's"]
+        pod["dueReasons"] = ["it has not reloaded the changed certificate"]
     return report
 
 
@@ -128,7 +130,7 @@ def due():
     report = healthy()
     report["cluster"]["certificate"] = certificate(364, NEW)
     for pod in report["cluster"]["dbs"] + report["cluster"]["sentinels"]:
-        pod["dueReasons"] = ["it serves another certificate than the Secret's"]
+        pod["dueReasons"] = ["it has not reloaded the changed certificate"]
     return report
 
 
@@ -162,6 +164,19 @@ def suspended():
 def standby():
     report = healthy()
     report["leader"] = "f5-dssm-restart-coordinator-6d5f7c9b8-7bkcw"
+    return report
+
+
+def attention():
+    """A pod that a restart would not help."""
+    report = healthy()
+    report["cluster"]["certificate"] = certificate(364, NEW)
+    for pod in report["cluster"]["dbs"] + report["cluster"]["sentinels"]:
+        pod["certificate"] = certificate(364, OLD if pod["name"] == "f5-dssm-db-1" else NEW)
+    report["cluster"]["sentinels"][2]["problem"] = "it does not reach enough sentinels"
+    report["conditions"][3] = condition(
+        "CertificateValid", "True", "Attention",
+        "f5-dssm-db-1 was started after the Secret changed and serves another certificate", minutes=-20)
     return report
 
 
@@ -210,4 +225,4 @@ def hostile():
 STATES = {
     function.__name__: function for function in (
         healthy, pod_missing, not_in_sync, no_primary, two_primaries, no_quorum, expiring, expired, due, in_progress, stuck,
-        suspended, standby, failing, nothing_seen, never_seen, hostile)}
+        suspended, standby, attention, failing, nothing_seen, never_seen, hostile)}

@@ -22,6 +22,7 @@ BANNERS = {
     "stuck": ("Critical", "The restart has not moved for 17 min"),
     "suspended": ("Healthy", "A restart is suspended after 3 of 6 pods"),
     "standby": ("Healthy", "This instance stands by; f5-dssm-restart-coordinator-6d5f7c9b8-7bkcw leads"),
+    "attention": ("Warning", "f5-dssm-db-1 was started after the Secret changed and serves another certificate."),
     "failing": ("Warning", "What is shown was seen 12 min ago."),
     "nothing_seen": ("Starting", "The cluster has not been seen yet."),
     "never_seen": ("Critical", "pods is forbidden"),

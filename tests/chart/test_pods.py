@@ -256,3 +256,19 @@ def test_a_change_of_templates_can_wait_for_a_window(name):
     assert render(*sets("updateStrategy=OnDelete")).one("StatefulSet", name)["spec"]["updateStrategy"] == {"type": "OnDelete"}
 
 
+@pytest.mark.parametrize("name", ["f5-dssm-db", "f5-dssm-sentinel"])
+def test_pods_of_a_kind_are_spread_over_zones_where_there_are_some(name):
+    spread = render().one("StatefulSet", name)["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert spread == [{
+        "maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {"app": name, "app.kubernetes.io/instance": "f5-dssm"}}}]
+
+
+def test_alerts_lead_to_their_runbooks():
+    options = sets("metrics.prometheusRule.enabled=true", "metrics.prometheusRule.runbookURL=https://docs.example/runbooks/")
+    rules = render(*options).one("PrometheusRule", "f5-dssm")["spec"]["groups"][0]["rules"]
+    assert {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules} == {
+        rule["alert"]: f"https://docs.example/runbooks/{rule['alert']}.md" for rule in rules}
+    assert "DSSMWorkloadStopped" in {rule["alert"] for rule in rules}
+    without = render(*sets("metrics.prometheusRule.enabled=true")).one("PrometheusRule", "f5-dssm")["spec"]["groups"][0]["rules"]
+    assert not any("runbook_url" in rule["annotations"] for rule in without)

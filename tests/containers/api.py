@@ -2,7 +2,8 @@
 
 import ssl
 
-from secrets_server import PATH, SecretsServer
+from api_server import PATH
+from secrets_server import SecretsServer
 
 VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
@@ -22,12 +23,12 @@ class ClusterAPI(SecretsServer):
     def port(self):
         return self.server.server_address[1]
 
-    def serve(self, method, path, body):
+    def serve(self, method, path, query, body):
         match = PATH.match(path)
-        if match and not self.allows(VERBS[method], *match.groups()):
+        if match and not self.allows(VERBS[method], *match.groups()[1:4]):
             self.refused.append((method, path))
             return self.failure(403, "Forbidden")
-        return super().serve(method, path, body)
+        return super().serve(method, path, query, body)
 
     def allows(self, verb, namespace, resource, name):
         return any("" in rule["apiGroups"] and resource in rule["resources"] and verb in rule["verbs"]

@@ -13,7 +13,8 @@ VALUE = b"v" * 1000
 
 @pytest.fixture
 def release(install):
-    release = install(*sets("db.writeQuorum=1"))
+    # Three dbs that take 160 MB and write their logs anew keep two busy cores from everything else for more than a second.
+    release = install(*sets("db.writeQuorum=1", "sentinel.downAfterMilliseconds=10000"))
     release.wait_until_whole()
     return release
 

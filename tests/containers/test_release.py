@@ -9,10 +9,15 @@ from podman import inspect
 from release import Writer, sets
 
 
-@pytest.fixture(scope="module", params=["image's user", "arbitrary user"])
+#: Who runs the processes, and where the sentinels' memory is.
+VARIANTS = {"image's user, emptyDir": (None, "disable"), "arbitrary user, claim": (ARBITRARY_USER, "enable")}
+
+
+@pytest.fixture(scope="module", params=list(VARIANTS))
 def release(request, install):
+    user, storage = VARIANTS[request.param]
     before = time.monotonic()
-    release = install(*sets("db.writeQuorum=1"), user=ARBITRARY_USER if request.param == "arbitrary user" else None)
+    release = install(*sets("db.writeQuorum=1", f"sentinel.persistent_storage={storage}"), user=user)
     release.wait_until_ready()
     release.seconds_to_ready = time.monotonic() - before
     yield release

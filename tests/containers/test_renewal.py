@@ -1,5 +1,6 @@
 """Renewal of certificates under load: by the CronJob's pod, seen by the kubelets one after the other, without a broken link."""
 
+import pathlib
 import random
 import shutil
 import ssl
@@ -7,11 +8,14 @@ import threading
 import time
 
 import pytest
+from localcluster import certificates as issuing
 from localcluster.resp import Client, ConnectionClosed, Credentials, ReplyError
-from release import CERTIFICATES, CLIENTS, sets
+from release import CERTIFICATES, CLIENTS, KEYS, sets
 from support import eventually
 
 CRON = ("CronJob", "f5-dssm-cert-init")
+#: No failover for a pause of a busy machine: it would break links too.
+PATIENT = "sentinel.downAfterMilliseconds=10000"
 
 
 class Session:
@@ -114,7 +118,7 @@ def seed():
 
 
 def test_a_certificate_of_the_same_authority_replaces_the_old_without_a_broken_link(install, seed):
-    release = install(*sets("certInit.keepCAKey=true", "certInit.authorityDays=3650"))
+    release = install(*sets(PATIENT, "certInit.keepCAKey=true", "certInit.authorityDays=3650"))
     release.wait_until_whole()
     links, old, authority = Links(release), leaf(release), release.api.data(release.chart.namespace, CERTIFICATES)["dssm-ca.crt"]
     release.upgrade(*sets("certInit.names={sessions.example.net}"))
@@ -128,7 +132,7 @@ def test_a_certificate_of_the_same_authority_replaces_the_old_without_a_broken_l
 
 @pytest.fixture(scope="module")
 def release(install):
-    release = install(*sets("certInit.propagationDelay=2s", "certInit.overlap=8s"))
+    release = install(*sets(PATIENT, "certInit.propagationDelay=2s", "certInit.overlap=8s"))
     release.wait_until_whole()
     return release
 
@@ -179,3 +183,20 @@ def test_a_new_authority_and_its_certificates_replace_the_old_without_a_broken_l
     assert release.api.data(CLIENTS, CERTIFICATES) == release.api.data(release.chart.namespace, CERTIFICATES)
     print(f"new CA, overlap and the old one's end in {time.monotonic() - began:.0f} s; no link broke, the primary stayed {links.primary.name}")
     assert release.wait_until_whole() is links.primary
+
+
+def test_a_key_that_does_not_fit_is_refused_and_nothing_changes(release, tmp_path):
+    namespace = release.chart.namespace
+    links, present, good = Links(release), leaf(release), release.api.data(namespace, KEYS)
+    other = issuing.issue(tmp_path / "other")
+    release.api.put(namespace, KEYS, {"dssm-key.key": pathlib.Path(other.key).read_bytes()})
+    release.sync_secrets()
+    for pod in release.pods.values():
+        eventually(lambda pod=pod: "event=tls-reload-failed" in pod.main.log(), f"{pod.name} refuses the key")
+        assert presented(release, pod) == present
+        assert pod.ready
+    links.assert_unbroken()
+    release.api.put(namespace, KEYS, good)
+    release.sync_secrets()
+    links.finish()
+    assert release.helm_test().returncode == 0

@@ -62,6 +62,27 @@ def test_what_does_not_answer_is_named(cluster):
                "the quorum is missed", 20)
 
 
+def test_without_forwarding_the_primary_is_written_to_itself(cluster):
+    node = cluster.sentinels[0]
+    with open(node.write_settings(), "a") as file:
+        file.write("forward-commands no\n")
+    result = subprocess.run([binaries.ours("dssm-sentinel"), file.name, "--check", "127.0.0.1", str(node.port), "2"],
+                            capture_output=True, text=True, timeout=30)
+    assert result.returncode == 0, result.stderr
+    assert f"a write and a read at 127.0.0.1:{cluster.dbs[0].port} work" in result.stdout
+
+
+def test_a_signal_ends_it(cluster):
+    cluster.kill([cluster.dbs[2]])
+    command = [binaries.ours("dssm-sentinel"), cluster.sentinels[0].write_settings(), "--check", "127.0.0.1",
+               str(cluster.sentinels[0].port), "60"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        eventually(lambda: cluster.dbs[0].answer("DBSIZE") == 1, "its key is written")
+        process.terminate()
+        _, problem = process.communicate(timeout=5)
+    assert (process.returncode, problem) == (1, "dssm-sentinel: the check failed: it was interrupted\n")
+
+
 def test_it_gives_up_in_time(cluster):
     start = time.monotonic()
     port = free_port()

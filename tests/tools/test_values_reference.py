@@ -43,6 +43,15 @@ class ValuesReference(unittest.TestCase):
         with self.assertRaisesRegex(module.Problem, "line 5: a.c has no comment"):
             module.entries("# A.\na:\n  # B.\n  b: 1\n  c: 2\n")
 
+    def test_the_schema_gets_the_comments_and_keeps_the_rest(self):
+        schema = {"properties": {"one": {"type": "integer", "description": "old"}, "two": {"description": "kept"},
+                                 "group": {"properties": {"inner": {"type": "object"}}}}}
+        found = module.json.loads(module.described(module.json.dumps(schema), TEXT))["properties"]
+        self.assertEqual(found["one"], {"type": "integer", "description": "First."})
+        self.assertEqual(found["two"], {"description": "kept"})
+        self.assertEqual(found["group"]["description"], "The group, in two lines.")
+        self.assertEqual(found["group"]["properties"]["inner"]["description"], "Inner | <x>.")
+
     def test_a_comment_before_an_empty_line_describes_nothing(self):
         with self.assertRaises(module.Problem):
             module.entries("# Lost.\n\none: 1\n")

@@ -288,7 +288,10 @@ tolerations:
 {{- end }}
 {{- with .values.topologySpreadConstraints }}
 topologySpreadConstraints:
-  {{- toYaml . | nindent 2 }}
+  {{- range . }}
+  {{- /* One that does not say which pods it counts means those of its own kind. */}}
+  - {{ merge (deepCopy .) (dict "labelSelector" (dict "matchLabels" (dict "app" $.app "app.kubernetes.io/instance" $.root.Release.Name))) | toJson }}
+  {{- end }}
 {{- end }}
 {{- with .values.priorityClassName }}
 priorityClassName: {{ . }}

@@ -58,9 +58,11 @@ public final class ReleaseCheck {
     ///
     /// - Throws: the first thing that is wrong, when it still is after the timeout.
     public func run() throws(StartError) -> [String] {
+        // A container's first process gets no signal that it does not ask for.
+        reactor.catchSignals([SIGTERM, SIGINT])
         reactor.schedule(after: 0) { [unowned self] in begin() }
         reactor.run()
-        return try (outcome ?? .failure(StartError("interrupted"))).get()
+        return try (outcome ?? .failure(StartError("it was interrupted"))).get()
     }
 
     // MARK: Steps
@@ -183,5 +185,5 @@ extension ReleaseCheck: ReactorHandler {
 
     public func idleMilliseconds() -> Int64? { nil }
 
-    public func signalled(_ number: Int32) {}
+    public func signalled(_ number: Int32) { reactor.stop() }
 }

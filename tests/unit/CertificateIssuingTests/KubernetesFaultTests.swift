@@ -40,7 +40,7 @@ enum Fault: String, CaseIterable, Sendable {
         _ fault: Fault, _ start: Start, isLasting: Bool,
         _ body: (inout KubernetesHarness, Int) async throws -> Void
     ) async throws {
-        try await KubernetesHarness.run { harness in
+        try await KubernetesHarness.run(isDirect: true) { harness in
             let objects = try await prepare(&harness, start)
             for number in 1...60 {
                 harness.clear()

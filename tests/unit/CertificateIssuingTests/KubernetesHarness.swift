@@ -49,10 +49,14 @@ struct KubernetesHarness {
     let clock = SettableClock(startTime)
     var settings = Fixture.settings(tmm: ["tmm-a"])
 
-    static func run(_ body: (inout KubernetesHarness) async throws -> Void) async throws {
+    /// - Parameter isDirect: requests do not go over HTTP, which costs ten times as much as all else.
+    static func run(isDirect: Bool = false, _ body: (inout KubernetesHarness) async throws -> Void) async throws {
         let server = try await KubernetesTestServer()
-        let client = try KubernetesClient(
-            ClusterAccess(server: server.url), userAgent: "tests/1", retries: RetryPolicy.none)
+        let client =
+            isDirect
+            ? try server.directClient(userAgent: "tests/1")
+            : try KubernetesClient(
+                ClusterAccess(server: server.url), userAgent: "tests/1", retries: RetryPolicy.none)
         var harness = KubernetesHarness(server: server, client: client)
         let result: Result<Void, any Error>
         do { result = .success(try await body(&harness)) } catch { result = .failure(error) }

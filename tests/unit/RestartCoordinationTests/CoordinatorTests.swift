@@ -270,6 +270,19 @@ struct CoordinatorTests {
         try await bench.end()
     }
 
+    @Test("TMM that somebody else starts meanwhile keeps what it was given, and nothing stays noted on it")
+    func startedBySomebodyElse() async throws {
+        let cluster = try await SimulatedKubernetes()
+        cluster.addDeployment("f5-tmm", "tmm-a", replicas: 3)
+        cluster.annotate(.deployments, "f5-tmm", "tmm-a", Annotation.replicas, "5")
+        let bench = try Bench(cluster) { withTMM(&$0) }
+        try await bench.run()
+        #expect(cluster.wantedReplicas("f5-tmm", "tmm-a") == 3)
+        #expect(cluster.server.object(.deployments, "f5-tmm", "tmm-a")?.annotations[Annotation.replicas] == nil)
+        #expect(bench.report.cluster?.workloads.first?.savedReplicas == nil)
+        try await bench.end()
+    }
+
     @Test("At the window's end it stops with a whole cluster and TMM running, and goes on in the next window")
     func windowEnd() async throws {
         let cluster = try await SimulatedKubernetes()

@@ -37,7 +37,20 @@ public struct SecretPlanner: Sendable {
         self.state = state
         self.now = now
         self.isForced = isForced
-        sets = Dictionary(uniqueKeysWithValues: state.namespaces.map { ($0, state.contents($0)) })
+        sets = SecretPlanner.read(state)
+    }
+
+    /// Namespaces mostly hold the same, and keys take a millisecond to read: what is equal is read once.
+    private static func read(_ state: ClusterState) -> [String: CertificateSet] {
+        var known: [[[String: [UInt8]]?]: CertificateSet] = [:]
+        var result: [String: CertificateSet] = [:]
+        for namespace in state.namespaces {
+            let items = [state[namespace, .certificates]?.items, state[namespace, .keys]?.items]
+            let set = known[items] ?? state.contents(namespace)
+            known[items] = set
+            result[namespace] = set
+        }
+        return result
     }
 
     public func plan() -> SecretPlan {

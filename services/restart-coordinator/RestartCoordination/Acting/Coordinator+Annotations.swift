@@ -59,6 +59,14 @@ extension Coordinator {
                 left.map { ($0.id.description, $0.savedReplicas ?? 0) }, uniquingKeysWith: { $1 })
             log.event(.warning, "workloads-found-stopped", "An earlier run has left workloads stopped: they come back")
         }
+        let isStopping = state.progress.savedReplicas != nil && !state.progress.isRestored
+        for workload in facts.workloads
+        where workload.savedReplicas != nil && workload.wantedReplicas > 0 && !isStopping {
+            // Somebody else has started it: what was noted is of no use any more.
+            try await client.mergePatch(
+                .deployments, workload.id.name, namespace: workload.id.namespace,
+                ["metadata": ["annotations": [Annotation.replicas: .null]]])
+        }
         guard let certificate = facts.certificate else { return }
         for index in facts.workloads.indices where facts.workloads[index].certificateFingerprint == nil {
             let id = facts.workloads[index].id

@@ -44,7 +44,8 @@ extension ClusterFacts {
             workloads: workloads.map {
                 StatusReport.Workload(
                     namespace: $0.id.namespace, name: $0.id.name, wantedReplicas: $0.wantedReplicas,
-                    readyReplicas: $0.readyPods, savedReplicas: $0.savedReplicas, dueReasons: dueReasons($0))
+                    readyReplicas: $0.readyPods,
+                    savedReplicas: $0.wantedReplicas == 0 ? $0.savedReplicas : nil, dueReasons: dueReasons($0))
             },
             wantedPods: dbSet.wantedPods, hasSentinelQuorum: hasSentinelQuorum, obstacle: observation.obstacle,
             certificate: certificate.map { $0.reported(now: circumstances.now) })

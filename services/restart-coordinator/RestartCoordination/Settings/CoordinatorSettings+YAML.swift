@@ -74,7 +74,7 @@ extension CoordinatorSettings {
                 opens = try CronExpression(cron)
             } catch { throw node.error("cron", error.description) }
             let zoneName = try node.string("time-zone") ?? "UTC"
-            guard let timeZone = Self.timeZone(zoneName) else {
+            guard let timeZone = TimeZones.find(zoneName) else {
                 throw node.error("time-zone", "'\(zoneName)' is no time zone, such as UTC or Europe/Berlin")
             }
             guard let seconds = try node.seconds("duration", 60...604_800) else {
@@ -94,12 +94,6 @@ extension CoordinatorSettings {
             } catch { throw root.error("blackouts", error.description) }
         }
         if let seconds = try root.seconds("now-duration", 60...604_800) { nowDuration = .seconds(seconds) }
-    }
-
-    /// A static link leaves Foundation's time zones out unless something refers to them, and `TimeZone(identifier:)` then knows
-    /// none but GMT.
-    private static func timeZone(_ name: String) -> TimeZone? {
-        TimeZone.timeZoneDataVersion.isEmpty ? nil : TimeZone(identifier: name)
     }
 
     // MARK: TMM
@@ -127,7 +121,7 @@ extension CoordinatorSettings {
         if let milliseconds = try root.milliseconds("interval", 100...3_600_000) { interval = milliseconds }
         if let milliseconds = try root.milliseconds("busy-interval", 10...60_000) { busyInterval = milliseconds }
         if let milliseconds = try root.milliseconds("probe-timeout", 100...60_000) { probeTimeout = milliseconds }
-        if let seconds = try root.seconds("lease-duration", 3...3600) { leaseDuration = .seconds(seconds) }
+        if let seconds = try root.seconds("lease-duration", 1...3600) { leaseDuration = .seconds(seconds) }
     }
 
     private mutating func readService(_ root: SettingsNode) throws(SettingsError) {
