@@ -71,7 +71,7 @@ class Release:
     def ready(self, app=None):
         return sorted(name for name, pod in self.pods(app).items() if is_ready(pod))
 
-    def wait_until_ready(self, seconds=120):
+    def wait_until_ready(self, seconds=180):
         """All six pods Ready, and of the newest revision."""
         wait_until(self._is_settled, seconds, lambda: "not all pods are ready\n" + self.cluster.describe(self.namespace), 0.1)
 

@@ -79,9 +79,11 @@ def test_a_crashed_primary_is_replaced_and_comes_back_as_a_replica(release, meas
     with Writer(release, f"crash{time.monotonic_ns()}") as writer:
         kill_container(release, primary)
         wait_until(lambda: release.primary() not in (None, primary), 20, "a new primary")
-        wait_until(lambda: is_ready(release.pods()[primary]), 60, "the container to be ready again")
+        wait_until(lambda: release.pods()[primary]["status"]["containerStatuses"][0]["restartCount"] >= 1, 60,
+                   "the container to be started again", 0.1)
+        wait_until(lambda: is_ready(release.pods()[primary]), 60, "the container to be ready again", 0.1)
         release.wait_for_roles()
-    assert release.pods()[primary]["status"]["containerStatuses"][0]["restartCount"] >= 1
+    assert release.roles()[primary] == "slave"
     measured("SIGKILL of the primary's process", f"{len(writer.acknowledged)} writes acknowledged, {len(writer.refused)} "
              f"refused, {len(writer.lost())} lost (no write quorum), longest time without one {writer.longest_gap:.2f} s")
 

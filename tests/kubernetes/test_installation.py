@@ -115,6 +115,13 @@ def test_pods_run_unprivileged(installed):
             installed.cluster.kubectl("exec", "-n", installed.namespace, name, "--", "touch", "/usr/x")
 
 
+def test_the_coordinators_pod_is_ready_too(installed):
+    def ready():
+        pods = installed.cluster.pods(installed.namespace, "app=f5-dssm-restart-coordinator")
+        return len(pods) == 1 and all(is_ready(pod) for pod in pods.values())
+    wait_until(ready, 60, lambda: installed.cluster.describe(installed.namespace), 0.2)
+
+
 def test_logs_reach_kubectl(installed):
     primary = installed.wait_for_roles()
     assert "event=role-decided" in installed.cluster.kubectl("logs", "-n", installed.namespace, primary)

@@ -64,12 +64,6 @@ def test_a_changed_value_rolls_the_pods_one_at_a_time_and_loses_nothing(release,
         assert release.db(number).config_get("loglevel")["loglevel"] == "verbose"
 
 
-def test_a_rollback_does_the_same(release, measured):
-    roll(release, lambda: release.helm("rollback", "f5-dssm", "1"), measured)
-    for number in range(3):
-        assert release.db(number).config_get("loglevel")["loglevel"] == "notice"
-
-
 def test_an_upgrade_that_changes_nothing_restarts_nothing(release):
     before, secrets = identifiers(release), secret_versions(release)
     release.upgrade("--reuse-values")
@@ -113,7 +107,8 @@ def test_uninstall_keeps_data_and_certificates_and_a_new_install_finds_both(rele
     assert secret_versions(release) == secrets
     for kind in ("StatefulSet", "PodDisruptionBudget", "ConfigMap", "CronJob", "Role", "RoleBinding"):
         left = [one["metadata"]["name"] for one in release.api.list(kind, release.namespace)]
-        assert not [name for name in left if name.startswith("f5-dssm")], kind
+        # The coordinator's memory is not the release's, and so survives it.
+        assert {name for name in left if name.startswith("f5-dssm")} <= {"f5-dssm-restart-coordinator-state"}, kind
 
     release.install("-f", example("page-registry"), "--set", "certInit.keyAlgorithm=ecdsa-p256")
     release.wait_for_roles()

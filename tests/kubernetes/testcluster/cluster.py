@@ -1,7 +1,6 @@
 """The whole cluster, and what tests do with it."""
 
 import concurrent.futures
-import json
 import os
 import pathlib
 import subprocess
@@ -57,7 +56,7 @@ class Cluster:
             for other in self.nodes:
                 if node is not other:
                     node.connect_to(other)
-        self._grant_proxies()
+        self._wait_for_default_roles()
         self.names.start()
         pause = self.folder / "pause.tar"
         images.write_pause_archive(pause)
@@ -88,8 +87,8 @@ class Cluster:
         for name, archive in archives.items():
             node.load_image(archive, name, images.published_names(name))
 
-    def _grant_proxies(self):
-        """kube-proxy's role exists from the start; the binding to its user too. Nothing else is granted here."""
+    def _wait_for_default_roles(self):
+        """The API server makes them after it is ready, that of kube-proxy among them. The tests grant nothing."""
         wait_until(lambda: self.api.find("ClusterRoleBinding", "system:node-proxier"), 30, "the default roles", 0.1)
 
     def _note(self, step, begin):
@@ -167,7 +166,3 @@ class Cluster:
 def is_ready(pod):
     return not pod["metadata"].get("deletionTimestamp") and any(
         one["type"] == "Ready" and one["status"] == "True" for one in pod.get("status", {}).get("conditions", []))
-
-
-def as_json(item):
-    return json.dumps(item, indent=1)

@@ -30,7 +30,7 @@ public final class Endpoint: PeerAsking {
     ///
     /// - Parameters:
     ///   - tls: with what pods are asked; the files are read anew for each round.
-    ///   - listen: host and port for HTTP; nil: none.
+    ///   - listen: host (`*`: all addresses) and port for HTTP; nil: none.
     /// - Throws: `Problem` when the port cannot be had.
     public init(tls: TLSSettings?, listen: (host: String, port: UInt16)?, source: (any HealthSource & Sendable)?) throws
     {
@@ -38,13 +38,7 @@ public final class Endpoint: PeerAsking {
         let reactor = Reactor()
         let loop = EndpointLoop(reactor: reactor, source: source)
         reactor.handler = loop
-        if let listen {
-            do throws(SocketError) {
-                try reactor.listen(host: listen.host, port: listen.port, tag: EndpointLoop.httpTag)
-            } catch {
-                throw Problem(description: "cannot listen on \(listen.host) port \(listen.port): \(error)")
-            }
-        }
+        if let listen { try Self.listen(reactor, listen.host, listen.port) }
         posting = Posting(reactor: reactor, loop: loop)
         let posting = posting
         var thread = pthread_t()
@@ -61,6 +55,18 @@ public final class Endpoint: PeerAsking {
             throw Problem(description: "cannot start a thread: \(String(cString: strerror(code)))")
         }
         pthread_detach(thread)
+    }
+
+    /// A listener for `::` takes no IPv4, and a machine may have only one family: `*` is content with either.
+    private static func listen(_ reactor: Reactor, _ host: String, _ port: UInt16) throws(Problem) {
+        let hosts = host == "*" ? ["0.0.0.0", "::"] : [host]
+        var problems: [String] = []
+        for host in hosts {
+            do throws(SocketError) {
+                try reactor.listen(host: host, port: port, tag: EndpointLoop.httpTag)
+            } catch { problems.append("cannot listen on \(host) port \(port): \(error)") }
+        }
+        guard problems.count < hosts.count else { throw Problem(description: problems.joined(separator: "; ")) }
     }
 
     private final class Start: Sendable {

@@ -43,7 +43,8 @@ public struct CoordinatorSettings: Sendable {
     public var lease = ""
     public var leaseDuration: Duration = .seconds(15)
 
-    public var httpHost = "::"
+    /// `*`: all addresses of both families.
+    public var httpHost = "*"
     public var httpPort: UInt16 = 9121
     public var logLevel = LogLevel.notice
     public var logFormat = LogFormat.text
