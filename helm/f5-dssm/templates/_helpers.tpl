@@ -286,12 +286,15 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .values.topologySpreadConstraints }}
+{{- /* A constraint that does not say which pods it counts means those of its own kind. */}}
+{{- $own := dict "matchLabels" (dict "app" (.app | default "") "app.kubernetes.io/instance" .root.Release.Name) }}
+{{- $constraints := list }}
+{{- range .values.topologySpreadConstraints }}
+{{- $constraints = append $constraints (merge (deepCopy .) (dict "labelSelector" $own)) }}
+{{- end }}
+{{- with $constraints }}
 topologySpreadConstraints:
-  {{- range . }}
-  {{- /* One that does not say which pods it counts means those of its own kind. */}}
-  - {{ merge (deepCopy .) (dict "labelSelector" (dict "matchLabels" (dict "app" $.app "app.kubernetes.io/instance" $.root.Release.Name))) | toJson }}
-  {{- end }}
+  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .values.priorityClassName }}
 priorityClassName: {{ . }}

@@ -83,7 +83,8 @@ struct WatchTests {
 struct LeaseLockTests {
     private func lock(_ cluster: Cluster, _ identity: String) -> LeaseLock {
         var lock = LeaseLock(client: cluster.client, name: "lock", namespace: "ns", identity: identity)
-        lock.duration = .seconds(1)
+        // Far apart: on a busy machine a cancelled task may take its time.
+        lock.duration = .seconds(3)
         lock.renewDeadline = .milliseconds(600)
         lock.retryPeriod = .milliseconds(20)
         return lock

@@ -1,5 +1,6 @@
 import Foundation
 import RestartCoordination
+import TLS
 import Testing
 import YAML
 
