@@ -107,6 +107,10 @@ def test_values_are_the_schemas():
     ("db.config.replicaof=x", "'replicaof' is set by the chart itself"),
     ("db.resources.limits.memory=lots", "'lots' is no quantity of memory"),
     ("db.config.logfile-max-size=1mb", "'logfile-max-size' is set by the chart itself"),
+    ("tls.certsSecret=mine", "set certInit.enabled to false"),
+    ("restartCoordinator.windows[0].cron=@daily", "duration"),
+    ("restartCoordinator.blackouts[0]=christmas", "blackouts"),
+    ("updateStrategy=Never", "updateStrategy"),
     ("db.shutdownTimeoutSeconds=55", "terminationGracePeriodSeconds must be at least"),
 ])
 def test_a_wrong_value_is_refused_with_its_name(helm, setting, message):
