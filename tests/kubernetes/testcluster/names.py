@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 
-from localcluster.processes import Process
+from localcluster.processes import Process, wait_until
 
 from . import layout
 from .client import ApiError, path_of
@@ -34,6 +34,8 @@ class NameServer:
             "--log-facility=-", "--no-resolv", "--no-hosts", f"--addn-hosts={self.hosts}", f"--local=/{layout.DOMAIN}/",
             f"--listen-address={layout.SERVER_ADDRESS}", "--bind-interfaces", "--local-ttl=2",
         ], self.folder / "logs" / "dnsmasq.log").start()
+        # Until then a SIGHUP would end it.
+        wait_until(lambda: "started, version" in self.process.log(), 20, lambda: f"dnsmasq does not start: {self.process.log_tail()}")
         for kind in self.objects:
             threading.Thread(target=self._follow, args=(kind,), daemon=True).start()
         threading.Thread(target=self._write, daemon=True).start()
@@ -88,6 +90,8 @@ class NameServer:
                 new = self.hosts.with_suffix(".new")
                 new.write_text(text)
                 os.replace(new, self.hosts)
+                if not self.process.is_alive:
+                    raise RuntimeError(f"dnsmasq has ended: {self.process.log_tail()}")
                 self.process.signal(signal.SIGHUP)
 
     def _records(self):
