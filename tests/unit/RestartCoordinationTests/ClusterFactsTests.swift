@@ -22,7 +22,9 @@ struct ClusterFactsTests {
 
     private func circumstances(since: TimeInterval, nextWindow: TimeInterval? = nil) -> ClusterFacts.Circumstances {
         ClusterFacts.Circumstances(
-            now: Self.now, sighting: CertificateSighting(fingerprint: "new", since: Self.now - since),
+            now: Self.now,
+            sighting: CertificateSighting(
+                fingerprint: "new", since: Self.now - since, podsBefore: Self.now - since),
             nextWindow: nextWindow.map { Self.now + $0 })
     }
 
@@ -39,6 +41,17 @@ struct ClusterFactsTests {
         #expect(reasons(facts(served: old), circumstances(since: 1, nextWindow: 7300)).count == 1)
         #expect(reasons(facts(served: wanted), circumstances(since: 600, nextWindow: 7300)).isEmpty)
         #expect(reasons(facts(served: nil), circumstances(since: 600)).isEmpty)
+    }
+
+    @Test("A restart that is asked for at a later time is not due before, and then only for pods that are older")
+    func laterRequest() {
+        var facts = facts(served: wanted)
+        facts.dbSet.restartRequestedAt = Self.now + 1
+        #expect(reasons(facts, circumstances(since: 0)).isEmpty)
+        facts.dbSet.restartRequestedAt = Self.now
+        #expect(reasons(facts, circumstances(since: 0)) == ["a restart was requested"])
+        facts.dbs[0].createdAt = Self.now
+        #expect(reasons(facts, circumstances(since: 0)).isEmpty)
     }
 
     @Test("A pod that was started after the change and serves another one is told of, and not restarted for ever")

@@ -44,7 +44,7 @@ struct Bench {
         let board = StatusBoard(settings: settings, namespace: "cnf", instance: "pod-a", now: cluster.now)
         let coordinator = Coordinator(
             settings: settings, client: client, peers: cluster, board: board, log: Logger(sink), instance: "pod-a",
-            clock: { cluster.now })
+            clock: { cluster.coordinatorNow })
         return (coordinator, client)
     }
 
@@ -155,6 +155,24 @@ struct CoordinatorTests {
         try await bench.run()
         #expect(cluster.evicted.count == 3)
         #expect(cluster.server.object(.statefulSets, "f5-dssm-sentinel", "cnf")?.annotations[Annotation.restart] == nil)
+        try await bench.end()
+    }
+
+    @Test("A coordinator whose clock is an hour ahead restarts each pod once")
+    func clockAhead() async throws {
+        let cluster = try await SimulatedKubernetes()
+        cluster.setCoordinatorAhead(seconds: 3600)
+        cluster.annotate(.statefulSets, "f5-dssm-db", "cnf", Annotation.restart, "now")
+        let bench = try Bench(cluster)
+        try await bench.run()
+        #expect(cluster.evicted == Array(everyPod.prefix(3)))
+        cluster.changeCertificate(TestCertificate.second, reloading: false)
+        try await bench.run()
+        cluster.advance(seconds: 700)
+        try await bench.run()
+        #expect(Set(cluster.evicted.dropFirst(3)) == Set(everyPod))
+        #expect(cluster.evicted.count == 9)
+        #expect(cluster.server.object(.statefulSets, "f5-dssm-db", "cnf")?.annotations[Annotation.restart] == nil)
         try await bench.end()
     }
 

@@ -215,4 +215,28 @@ struct RestartPlanTests {
             cluster, RestartProgress(), policy(stopsWorkloads: true), now: now, windowEnd: nil)
         #expect(step == .finished)
     }
+
+    @Test(
+        "After the window workloads come back to a store that serves, though a replica is missing; in the window to a whole one"
+    )
+    func serviceBeforeRedundancy() {
+        var cluster = SimulatedCluster(workloads: [tmm])
+        cluster.observed.workloads[0].wantedReplicas = 0
+        cluster.observed.workloads[0].presentPods = 0
+        cluster.observed.dbs[2].isReady = false
+        cluster.observed.dbs[2].role = .unknown
+        var progress = RestartProgress()
+        progress.savedReplicas = [tmm.id.description: 3]
+        let policy = policy(stopsWorkloads: true)
+        #expect(
+            RestartPlan.next(cluster.observed, progress, policy, now: now, windowEnd: nil) == .scale(tmm.id, to: 3))
+        guard case .wait = RestartPlan.next(cluster.observed, progress, policy, now: now, windowEnd: openWindow) else {
+            Issue.record("a store that is not whole was disturbed")
+            return
+        }
+        cluster.observed.dbs[0].role = .unknown
+        #expect(
+            RestartPlan.next(cluster.observed, progress, policy, now: now, windowEnd: nil)
+                == .wait("there is no primary; then the workloads come back"))
+    }
 }

@@ -34,6 +34,8 @@ final class SimulatedKubernetes: Sendable {
         /// A db went away while it was the primary.
         var lostPrimaries = 0
         var isRefusingHandOver = false
+        /// Seconds by which the coordinator's clock is ahead of the API server's.
+        var coordinatorAhead = 0.0
     }
 
     let server: KubernetesTestServer
@@ -75,6 +77,8 @@ final class SimulatedKubernetes: Sendable {
     var lostPrimaries: Int { state.withLock { $0.lostPrimaries } }
     var primaries: [String] { state.withLock { $0.processes.filter(\.value.isPrimary).map(\.key) } }
 
+    var coordinatorNow: Date { state.withLock { $0.now + $0.coordinatorAhead } }
+    func setCoordinatorAhead(seconds: Double) { state.withLock { $0.coordinatorAhead = seconds } }
     func advance(seconds: Double) { state.withLock { $0.now += seconds } }
     func refuseHandOver(_ refuses: Bool) { state.withLock { $0.isRefusingHandOver = refuses } }
 

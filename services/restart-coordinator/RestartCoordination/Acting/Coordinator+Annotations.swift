@@ -36,18 +36,24 @@ extension Coordinator {
                     ["set": facts.name, "until": until.formatted(.iso8601)])
             }
         }
-        if annotations[Annotation.restart] != nil {
-            if let requested = facts.restartRequestedAt {
-                // All that there should be are there, and none is older.
-                if pods.count >= facts.wantedPods, pods.allSatisfy({ $0.createdAt >= requested && $0.isReady }) {
-                    patch[Annotation.restart] = .null
-                }
-            } else {
-                patch[Annotation.restart] = .string(now.formatted(.iso8601))
-                log.event(.notice, "restart-requested", "A restart was requested", ["set": facts.name])
-            }
-        }
+        if annotations[Annotation.restart] != nil { patch[Annotation.restart] = restartStamp(facts, pods, now) }
         return patch
+    }
+
+    /// What the annotation that asks for a restart is to become; nil: it stays.
+    private func restartStamp(_ facts: SetFacts, _ pods: [PodFacts], _ now: Date) -> JSON? {
+        let limit = ClusterFacts.afterNewest(pods) ?? now
+        if let requested = facts.restartRequestedAt {
+            // One for later is not due yet.
+            if requested > now { return nil }
+            // All that there should be are there, and none is older.
+            if pods.count >= facts.wantedPods, pods.allSatisfy({ $0.createdAt >= requested && $0.isReady }) {
+                return .null
+            }
+            if requested <= limit { return nil }
+        }
+        log.event(.notice, "restart-requested", "A restart was requested", ["set": facts.name])
+        return .string(limit.formatted(.iso8601))
     }
 
     /// Notes on workloads that have no note yet with which certificate they run, and takes over what a lost state has left on them.

@@ -168,6 +168,9 @@ public actor Coordinator {
         guard let certificate = facts.certificate, certificate.fingerprint != state.sighting?.fingerprint else {
             return
         }
-        state.sighting = CertificateSighting(fingerprint: certificate.fingerprint, since: clock())
+        let now = clock()
+        state.sighting = CertificateSighting(
+            fingerprint: certificate.fingerprint, since: now,
+            podsBefore: ClusterFacts.afterNewest(facts.dbs + facts.sentinels) ?? now)
     }
 }

@@ -110,14 +110,18 @@ public struct WorkloadFacts: Sendable, Equatable {
     }
 }
 
-/// The certificate in the Secret, and since when it is known to be there.
+/// The certificate in the Secret, since when it is known to be there, and which pods there were before.
 public struct CertificateSighting: Sendable, Equatable, Codable {
     public var fingerprint: String
+    /// By the coordinator's clock.
     public var since: Date
+    /// Pods created before this time were there then; by the API server's clock, as the pods' times are.
+    public var podsBefore: Date
 
-    public init(fingerprint: String, since: Date) {
+    public init(fingerprint: String, since: Date, podsBefore: Date) {
         self.fingerprint = fingerprint
         self.since = since
+        self.podsBefore = podsBefore
     }
 }
 
@@ -166,12 +170,18 @@ public struct ClusterFacts: Sendable, Equatable {
         }
     }
 
+    /// A time that all pods which are there were created before, and that none is which comes later; by the API server's clock.
+    ///
+    /// What is compared with the times of pods must come from the same clock: a coordinator whose clock is ahead would take pods that
+    /// it has just restarted for old ones, and restart them again.
+    public static func afterNewest(_ pods: [PodFacts]) -> Date? { pods.map(\.createdAt).max().map { $0 + 1 } }
+
     // MARK: Reasons
 
     /// Why a pod has to be restarted; empty: it need not be.
     public func dueReasons(_ pod: PodFacts, _ set: SetFacts, _ circumstances: Circumstances) -> [String] {
         var reasons: [String] = []
-        if let requested = set.restartRequestedAt, pod.createdAt < requested {
+        if let requested = set.restartRequestedAt, requested <= circumstances.now, pod.createdAt < requested {
             reasons.append("a restart was requested")
         }
         if set.isUpdatedOnDelete, let revision = pod.revision, let wanted = set.updateRevision, revision != wanted {
@@ -184,7 +194,7 @@ public struct ClusterFacts: Sendable, Equatable {
     private func certificateReason(_ pod: PodFacts, _ circumstances: Circumstances) -> String? {
         guard let wanted = certificate, let served = pod.answer.certificate, served.fingerprint != wanted.fingerprint,
             let sighting = circumstances.sighting, sighting.fingerprint == wanted.fingerprint,
-            pod.createdAt < sighting.since
+            pod.createdAt < sighting.podsBefore
         else { return nil }
         // One that runs out before the next chance does not get the time to reload.
         if let next = circumstances.nextWindow, served.notAfter < next {
@@ -214,7 +224,7 @@ public struct ClusterFacts: Sendable, Equatable {
             for pod in dbs + sentinels {
                 if let served = pod.answer.certificate, served.fingerprint != certificate.fingerprint,
                     let sighting = circumstances.sighting, sighting.fingerprint == certificate.fingerprint,
-                    pod.createdAt >= sighting.since,
+                    pod.createdAt >= sighting.podsBefore,
                     circumstances.now.timeIntervalSince(pod.createdAt) >= circumstances.reloadGrace / .seconds(1)
                 {
                     warnings.append("\(pod.name) was started after the Secret changed and serves another certificate")

@@ -96,15 +96,22 @@ public struct ClusterObservation: Sendable, Equatable {
     /// Why no pod may be disturbed now; nil: one may.
     public var obstacle: String? {
         if let missing = missingPods { return missing }
-        let primaries = dbs.filter { $0.role == .primary }
-        if primaries.count != 1 {
-            return primaries.isEmpty ? "there is no primary" : "there are \(primaries.count) primaries"
-        }
+        if let primaryProblem { return primaryProblem }
         for pod in dbs where pod.role != .primary && pod.role != .replica(isInSync: true) {
             return "\(pod.name) is not in sync"
         }
-        return hasSentinelQuorum ? nil : "the sentinels have no quorum"
+        return quorumProblem
     }
+
+    /// Why clients are not served; nil: they are, though perhaps with less redundancy.
+    public var outage: String? { primaryProblem ?? quorumProblem }
+
+    private var primaryProblem: String? {
+        let primaries = dbs.count { $0.role == .primary }
+        return primaries == 1 ? nil : primaries == 0 ? "there is no primary" : "there are \(primaries) primaries"
+    }
+
+    private var quorumProblem: String? { hasSentinelQuorum ? nil : "the sentinels have no quorum" }
 
     private var missingPods: String? {
         for (name, pods, wanted) in [("db", dbs, wantedPods), ("sentinel", sentinels, wantedSentinels)] {
@@ -158,7 +165,10 @@ public enum RestartPlan {
     ) -> RestartStep {
         let fits = windowEnd.map { $0.timeIntervalSince(now) >= policy.stepAllowance / .seconds(1) } ?? false
         let isDone = !isDue(cluster, policy)
-        if isDone || !fits, let step = restore(cluster, progress) { return step }
+        // In the window they come back to a whole store. Afterwards one that serves is enough: a lost replica must not become a
+        // lost service.
+        let problem = fits ? cluster.obstacle : cluster.outage
+        if isDone || !fits, let step = restore(cluster, progress, problem) { return step }
         if isDone {
             if let obstacle = cluster.obstacle { return .wait(obstacle) }
             if let returning = returning(cluster, progress) { return .wait(returning) }
@@ -179,10 +189,11 @@ public enum RestartPlan {
     }
 
     /// Brings workloads back that a run has scaled down.
-    private static func restore(_ cluster: ClusterObservation, _ progress: RestartProgress) -> RestartStep? {
+    private static func restore(
+        _ cluster: ClusterObservation, _ progress: RestartProgress, _ problem: String?
+    ) -> RestartStep? {
         guard let saved = progress.savedReplicas, !progress.isRestored else { return nil }
-        // They need a store that works.
-        if let obstacle = cluster.obstacle { return .wait("\(obstacle); then the workloads come back") }
+        if let problem { return .wait("\(problem); then the workloads come back") }
         for workload in cluster.workloads.sorted(by: { $0.id < $1.id }) {
             guard let replicas = saved[workload.id.description] else { continue }
             // Somebody else may have scaled it up meanwhile: that is respected.
