@@ -42,7 +42,9 @@ public struct ClusterAccess: Sendable {
     /// In a pod the service account, else the kubeconfig that `KUBECONFIG` or the home folder gives.
     ///
     /// - Parameter environment: the process's variables.
-    public static func find(environment: [String: String], kubeconfig: String? = nil) throws -> ClusterAccess {
+    public static func find(
+        environment: [String: String] = ProcessInfo.processInfo.environment, kubeconfig: String? = nil
+    ) throws -> ClusterAccess {
         if let kubeconfig { return try kubeconfigFile(kubeconfig) }
         if environment["KUBERNETES_SERVICE_HOST"] != nil { return try inCluster(environment: environment) }
         if let path = environment["KUBECONFIG"], !path.isEmpty { return try kubeconfigFile(path) }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CertificateIssuing
+import FoundationEssentials
 import Glibc
 import KubernetesAPI
 import Logging
@@ -97,7 +98,7 @@ struct EnsureCommand: AsyncParsableCommand {
         do {
             // Wrong settings are told before the cluster is looked for.
             let given = try givenSettings()
-            let access = try ClusterAccess.find(environment: Process.environment, kubeconfig: kubeconfig)
+            let access = try ClusterAccess.find(kubeconfig: kubeconfig)
             settings = try complete(given, access.namespace)
             client = try KubernetesClient(access, userAgent: "dssm-cert-init/\(ProductVersion.current)")
         } catch let error as ExitCode {
@@ -107,7 +108,7 @@ struct EnsureCommand: AsyncParsableCommand {
         do {
             let sink = LogSink(service: "cert-init", role: .worker, level: logLevel, format: logFormat)
             var issuing = KubernetesIssuing(
-                settings: settings, client: client, log: Logger(sink), instance: Process.hostName,
+                settings: settings, client: client, log: Logger(sink), instance: ProcessInfo.processInfo.hostName,
                 clock: { Int64(time(nil)) })
             issuing.waitsForDelay = wait
             result = .success(try await issuing.run(isForced: force))
@@ -181,22 +182,4 @@ extension KubernetesSettings.DHSource: ExpressibleByArgument {}
 extension LogFormat: ExpressibleByArgument {}
 extension LogLevel: ExpressibleByArgument {
     public init?(argument: String) { self.init(name: argument) }
-}
-
-/// What the process was given.
-enum Process {
-    static var environment: [String: String] {
-        var result: [String: String] = [:]
-        for name in ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBECONFIG", "HOME"] {
-            if let value = getenv(name) { result[name] = String(cString: value) }
-        }
-        return result
-    }
-
-    /// In a pod its name.
-    static var hostName: String {
-        var name = [CChar](repeating: 0, count: 256)
-        guard gethostname(&name, name.count - 1) == 0 else { return "unknown" }
-        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
 }

@@ -44,7 +44,7 @@ struct InspectCommand: AsyncParsableCommand {
 
     private func inspectSecrets() async throws -> Inspection {
         do {
-            let access = try ClusterAccess.find(environment: Process.environment, kubeconfig: kubeconfig)
+            let access = try ClusterAccess.find(kubeconfig: kubeconfig)
             let client = try KubernetesClient(access, userAgent: "dssm-cert-init/\(ProductVersion.current)")
             let result: Result<Inspection, any Error>
             do { result = .success(try await Inspection.ofSecrets(namespaces, client)) } catch {

@@ -36,6 +36,7 @@ struct PlanCommand: AsyncParsableCommand {
                 settings: settings, client: client, peers: endpoint, board: board, log: Logger(sink), instance: "plan")
             outcome = .success(try await coordinator.plan())
         } catch { outcome = .failure(error) }
+        // What matters is known by now, and the process ends: a connection that does not close cleanly changes nothing.
         try? await client.shutDown()
         switch outcome {
         case .failure(let error): throw RestartCoordinatorCommand.fail("\(error)")

@@ -1,4 +1,5 @@
 import ArgumentParser
+import FoundationEssentials
 import Glibc
 import KubernetesAPI
 import RestartCoordination
@@ -30,24 +31,14 @@ struct RestartCoordinatorCommand: AsyncParsableCommand {
 
     static func client(_ kubeconfig: String?) throws -> KubernetesClient {
         do {
-            let access = try ClusterAccess.find(environment: environment, kubeconfig: kubeconfig)
+            let access = try ClusterAccess.find(kubeconfig: kubeconfig)
             return try KubernetesClient(access, userAgent: "dssm-restart-coordinator/\(ProductVersion.current)")
         } catch { throw fail("\(error)") }
     }
 
-    private static var environment: [String: String] {
-        var result: [String: String] = [:]
-        for name in ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBECONFIG", "HOME"] {
-            if let value = getenv(name) { result[name] = String(cString: value) }
-        }
-        return result
-    }
-
-    /// In a pod its name.
-    static var hostName: String {
-        if let name = getenv("POD_NAME") { return String(cString: name) }
-        var name = [CChar](repeating: 0, count: 256)
-        guard gethostname(&name, name.count - 1) == 0 else { return "unknown" }
-        return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    /// Of this instance: in a pod the pod's.
+    static var instanceName: String {
+        let process = ProcessInfo.processInfo
+        return process.environment["POD_NAME"] ?? process.hostName
     }
 }

@@ -32,7 +32,7 @@ struct RunCommand: AsyncParsableCommand {
             service: "restart-coordinator", role: .worker, level: settings.logLevel, format: settings.logFormat)
         let log = Logger(sink)
         let client = try RestartCoordinatorCommand.client(kubeconfig)
-        let name = RestartCoordinatorCommand.hostName
+        let name = RestartCoordinatorCommand.instanceName
         let board = StatusBoard(settings: settings, namespace: client.access.namespace, instance: name, now: .now)
         let endpoint: Endpoint
         do {

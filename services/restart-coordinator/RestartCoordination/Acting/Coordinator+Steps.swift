@@ -23,12 +23,10 @@ extension Coordinator {
             return false
         }
         let reasons = facts.reasonSummary(circumstances)
-        if isDue, announced["restart-due"] != reasons.joined(separator: "; ") {
-            await tell(.normal, "RestartDue", reasons.joined(separator: "; "), snapshot)
+        let due = reasons.joined(separator: "; ")
+        if isDue, announce("restart-due", due, .notice, "A restart is due: \(due)") {
+            await tell(.normal, "RestartDue", due, snapshot)
         }
-        announce(
-            "restart-due", reasons.joined(separator: "; "), .notice,
-            "A restart is due: \(reasons.joined(separator: "; "))")
         let step = RestartPlan.next(
             cluster, state.progress, settings.policy, now: circumstances.now, windowEnd: maintenance.openUntil)
         let hasNoRun = state.run == nil && state.progress.savedReplicas == nil
@@ -139,28 +137,36 @@ extension Coordinator {
             return question
         }
         guard let first = sentinels.first else {
-            return log.event(.warning, "hand-over-refused", "No sentinel takes \(pod) for the primary")
+            let text = "No sentinel takes \(pod) for the primary"
+            announce("hand-over-refused", text, .warning, text)
+            return
         }
         let answer = await peers.ask([first], timeout: settings.probeTimeout)[0]
         if let reply = answer.last, !reply.isError {
+            announced["hand-over-refused"] = nil
             return await tell(.normal, "HandOver", "the sentinels choose another primary than \(pod)", snapshot)
         }
         board.count { $0.failedSteps += 1 }
         let reason = answer.last?.errorText ?? answer.problem ?? "no answer"
         // An order that is under way already is no news.
         if !reason.hasPrefix("INPROG") {
-            log.event(.warning, "hand-over-refused", "The hand-over from \(pod) was refused: \(reason)")
+            let text = "The hand-over from \(pod) was refused: \(reason)"
+            announce("hand-over-refused", text, .warning, text)
         }
     }
 
     private func evict(_ pod: String, _ uid: String, _ snapshot: ClusterReader.Snapshot) async throws {
         switch try await client.evict(pod, namespace: namespace, uid: uid) {
-        case .evicted: await tell(.normal, "PodEvicted", "\(pod) is restarted", snapshot)
+        case .evicted:
+            announced["eviction-refused"] = nil
+            await tell(.normal, "PodEvicted", "\(pod) is restarted", snapshot)
         case .gone: break
         case .refused(let reason, _):
             board.count { $0.refusedEvictions += 1 }
-            announce("eviction-refused", "\(pod): \(reason)", .warning, "\(pod) may not be restarted now: \(reason)")
-            await tell(.warning, "EvictionRefused", "\(pod): \(reason)", snapshot)
+            let text = "\(pod) may not be restarted now: \(reason)"
+            if announce("eviction-refused", text, .warning, text) {
+                await tell(.warning, "EvictionRefused", text, snapshot)
+            }
         }
     }
 

@@ -124,10 +124,14 @@ public actor Coordinator {
     }
 
     /// Logs something when it has changed; `value` nil: it is over.
-    func announce(_ name: String, _ value: String?, _ level: LogLevel, _ text: String) {
-        guard announced[name] != value else { return }
+    ///
+    /// - Returns: whether it has changed.
+    @discardableResult
+    func announce(_ name: String, _ value: String?, _ level: LogLevel, _ text: String) -> Bool {
+        guard announced[name] != value else { return false }
         announced[name] = value
         log.event(level, name, text)
+        return true
     }
 
     func saveState() async throws { try await store.save(state) }

@@ -28,10 +28,9 @@ extension StatusBoard: HealthSource {
                 .ok, contentType: "text/html; charset=utf-8", body: Array(StatusPage.render(report, now: now).utf8))
         case "/api/status":
             report.generatedAt = now
-            guard let body = try? report.json() else {
-                return HTTPResponse(.unavailable, "the report cannot be encoded\n")
-            }
-            return HTTPResponse(.ok, contentType: "application/json", body: body)
+            do {
+                return HTTPResponse(.ok, contentType: "application/json", body: try report.json())
+            } catch { return HTTPResponse(.unavailable, "the report cannot be encoded: \(error)\n") }
         default: return nil
         }
     }
